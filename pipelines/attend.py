@@ -1,0 +1,33 @@
+"""The stage `attend`: heat-maps of attention for a few sentences, forced on the model's own translations."""
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from entente.decoding.translator import Decoding, Translator
+from entente.errors import for_people
+from entente.evaluation.attention_maps import attention_maps, draw
+from pipelines.parameters import read
+from pipelines.tracked_run import evaluated_run
+
+MODEL, ATTENTION = Path("artifacts/model"), Path("artifacts/attention")
+
+
+@for_people
+def main() -> None:
+    """Draw every layer and head for the sentences in params.yaml, and log the figures to the model's run."""
+    sentences = read("evaluation")["sentences"]
+    translator = Translator.load(MODEL, "auto", Decoding(**read("decoding")))
+    ATTENTION.mkdir(parents=True, exist_ok=True)
+    translations = translator.translate(sentences)
+    for number, sentence in enumerate(tqdm(sentences, "drawing attention", delay=2), start=1):
+        translation = next(translations)
+        source, target = translator.subwords.encode([sentence, translation])
+        for attention in attention_maps(translator.network, translator.subwords, source, target):
+            draw(attention, f"{sentence}  →  {translation}", ATTENTION / f"{number}_{attention.kind}.png")
+    with evaluated_run(MODEL) as run:
+        run.artifact(ATTENTION, "attention")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""The stage `evaluate`: translate the test sets by beam search, score them, judge the probes, and report."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from entente.decoding.translator import Decoding, Translator
+from entente.errors import for_people
+from entente.evaluation import report
+from entente.evaluation.probes import Verdict, judge, read_probes
+from entente.evaluation.scores import Bucket, bleu_by_length, score
+from entente.text.corpus import read_lines
+from entente.tracking.store import tracking_uri
+from pipelines.parameters import read
+from pipelines.tracked_run import evaluated_run
+
+PREPARED, MODEL = Path("data/prepared"), Path("artifacts/model")
+EVALUATION, ATTENTION = Path("artifacts/evaluation"), Path("artifacts/attention")
+METRICS = Path("artifacts/metrics/evaluate.json")
+CHUNK = 128  # sentences between two steps of the progress bar
+SAMPLES = 3
+
+
+@for_people
+def main() -> None:
+    """Evaluate the model in artifacts/model as params.yaml says, log to its run, and print the closing message."""
+    tests, bounds = read("corpus")["tests"], read("evaluation")["length_bounds"]
+    translator = Translator.load(MODEL, "auto", Decoding(**read("decoding")))
+    metrics, signatures, samples = evaluate(translator, PREPARED, tests, bounds, EVALUATION)
+    report.write_json(METRICS, metrics)
+    with evaluated_run(MODEL) as run:
+        run.metrics(report.flatten(metrics, ""), step=0)
+        run.artifact(EVALUATION, "evaluation")
+    print(report.closing(metrics, signatures[tests[0]]["bleu"], samples, _next_steps()))
+
+
+def evaluate(
+    translator: Translator, prepared: Path, tests: Sequence[str], bounds: Sequence[int], folder: Path
+) -> tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]:
+    """Evaluate on `tests` of `prepared`, and on its probes if any; write the tables of `folder`.
+
+    Returns figures and signatures, both by test set, and a few sources with their translations.
+    """
+    metrics: dict[str, Any] = {}
+    signatures: dict[str, Any] = {}
+    samples: list[tuple[str, str]] = []
+    buckets: list[tuple[str, Bucket]] = []
+    for test in tests:
+        sources = list(read_lines(prepared / f"{test}.en"))
+        references = [json.loads(line) for line in read_lines(prepared / f"{test}.references.jsonl")]
+        hypotheses = _translate(translator, sources, f"translating {test}")
+        report.write_translations(folder / f"{test}.tsv", sources, hypotheses, references)
+        metrics[test], signatures[test] = _score(hypotheses, references)
+        buckets += ((test, bucket) for bucket in bleu_by_length(sources, hypotheses, references, bounds))
+        samples = samples or list(zip(sources, hypotheses, strict=True))[:SAMPLES]
+    report.write_buckets(folder / "bleu_by_length.csv", buckets)
+    report.write_json(folder / "signatures.json", signatures)
+    verdicts = _judge(translator, prepared / "probes.jsonl")
+    report.write_verdicts(folder / "probes.csv", verdicts)
+    return metrics | ({"probes": report.probe_figures(verdicts)} if verdicts else {}), signatures, samples
+
+
+def _translate(translator: Translator, sources: Sequence[str], description: str) -> list[str]:
+    """Translate in chunks of like lengths, the longest first: then the bar moves."""
+    order = sorted(range(len(sources)), key=lambda row: -len(sources[row]))
+    hypotheses = [""] * len(sources)
+    with tqdm(desc=description, total=len(sources), delay=2, unit=" sentences") as bar:
+        for start in range(0, len(order), CHUNK):
+            rows = order[start : start + CHUNK]
+            for row, hypothesis in zip(rows, translator.translate([sources[row] for row in rows]), strict=True):
+                hypotheses[row] = hypothesis
+            bar.update(len(rows))
+    return hypotheses
+
+
+def _score(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[Mapping[str, Any], ...]:
+    """Score with the first reference of each sentence and, where there are more, with all: figures, signatures."""
+    first = score(hypotheses, [own[:1] for own in references])
+    every = score(hypotheses, references) if any(len(own) > 1 for own in references) else None
+    return report.score_figures(first, every), report.signatures(first, every)
+
+
+def _judge(translator: Translator, path: Path) -> list[Verdict]:
+    """Judge the probes of a corpus that has some."""
+    if not path.exists():
+        return []
+    probes = read_probes(path)
+    sources = [probe.source for probe in probes]
+    answers = _translate(translator, sources, "answering probes")
+    right = translator.log_probabilities(sources, [probe.target for probe in probes])
+    wrong = translator.log_probabilities(sources, [probe.foil for probe in probes])
+    return judge(probes, answers, [one - other for one, other in zip(right, wrong, strict=True)])
+
+
+def _next_steps() -> list[tuple[str, str]]:
+    uri = tracking_uri()
+    watch = f"mlflow ui --backend-store-uri {uri}" if uri.startswith("sqlite:") else "mlflow ui"
+    return [
+        ('entente translate "I love you."', "translate a sentence, or lines of standard input"),
+        (f"{watch}", "curves, figures and files of this run, in a browser"),
+        ("dvc metrics show", "all figures; `dvc plots show --open` draws them"),
+        (f"ls {ATTENTION}", "which words look at which, as PNG"),
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""What the stages read: the composed configuration in params.yaml, and their own inputs as dvc.yaml lists them."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from entente.errors import EntenteError
+
+PARAMETERS = Path("params.yaml")
+
+
+def read(group: str) -> Any:
+    """Return one top-level entry of params.yaml as plain Python values."""
+    if not PARAMETERS.exists():
+        raise EntenteError(
+            f"{PARAMETERS} is missing in {Path.cwd()}: run from the repository's root, `dvc repro compose` writes it"
+        )
+    parameters = OmegaConf.to_container(OmegaConf.load(PARAMETERS), resolve=True)
+    if not isinstance(parameters, dict) or group not in parameters:
+        raise EntenteError(f"{PARAMETERS} has no entry `{group}`: `dvc repro compose` writes it anew from conf/")
+    return parameters[group]
+
+
+def inputs(stage: str) -> tuple[dict[str, Any], list[Path]]:
+    """Return what determines a stage's outs, by dvc.yaml: its parameters, and its dependencies but params.yaml."""
+    entry = OmegaConf.to_container(OmegaConf.load("dvc.yaml").stages[stage])
+    assert isinstance(entry, dict)
+    return {group: read(group) for group in entry["params"]}, [Path(path) for path in entry["deps"]]

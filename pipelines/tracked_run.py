@@ -1,0 +1,36 @@
+"""The tracking run of a stage: one for each training, found again by its fingerprint."""
+
+from pathlib import Path
+from typing import Any
+
+from entente.model.weights import read_config
+from entente.tracking.runs import Run, Runs
+from pipelines.parameters import read
+
+LOGGED = ("seed", "corpus", "subwords", "model", "training", "trainer", "decoding", "evaluation")
+
+
+def open_runs() -> Runs:
+    """Return the runs of the experiment that `tracking` in params.yaml names."""
+    tracking = read("tracking")
+    return Runs(
+        tracking["experiment"],
+        flush_every_seconds=tracking["flush_every_seconds"],
+        system_metrics_every_seconds=tracking["system_metrics_every_seconds"],
+    )
+
+
+def identity(fingerprint: str) -> tuple[str, str, dict[str, Any]]:
+    """Return what a run is opened with: a name for people, the training's fingerprint and the parameters."""
+    parameters = {group: read(group) for group in LOGGED}
+    name = f"{parameters['corpus']['name']}-{parameters['model']['kind']}-{fingerprint[:6]}"
+    return name, fingerprint, parameters
+
+
+def evaluated_run(model: Path) -> Run:
+    """Return the run of the training that made `model`, to be used in `with`.
+
+    DVC's outs hold no run id: the fingerprint in the model's config.json finds the run, and where this store has
+    none (the weights came from DVC's cache) a new one is begun.
+    """
+    return open_runs().evaluate(*identity(read_config(model)["fingerprint"]), {})

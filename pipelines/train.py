@@ -1,0 +1,132 @@
+"""Stage `train`: from encoded text to the weights that translate the validation set best."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from entente.decoding import greedy
+from entente.errors import for_people
+from entente.evaluation.scores import bleu
+from entente.fingerprint import fingerprint
+from entente.model.seq2seq import Seq2Seq
+from entente.model.weights import build, save
+from entente.options import choose
+from entente.text.corpus import read_lines
+from entente.text.subwords import PAD, Subwords
+from entente.tracking.logger import RunLogger
+from entente.tracking.runs import Run
+from entente.training.curves import Curves
+from entente.training.fit import Averaging, Course, Machine, fit, forget
+from entente.training.loss import LabelSmoothedCrossEntropy
+from entente.training.parallel_data import ParallelData
+from entente.training.schedule import SCHEDULES
+from entente.training.teacher_forcing import Adam, TeacherForcing, Validation
+from pipelines.parameters import PARAMETERS, inputs, read
+from pipelines.tracked_run import identity, open_runs
+
+PREPARED, ENCODED, SUBWORDS = Path("data/prepared"), Path("data/encoded"), Path("artifacts/subwords/subwords.model")
+MODEL, CURVES, METRICS = Path("artifacts/model"), Path("artifacts/curves"), Path("artifacts/metrics/train.json")
+
+
+def validation(subwords: Subwords, device: torch.device, run: Run, settings: dict[str, Any]) -> Validation:
+    """Translate some validation sentences greedily, score them by BLEU, and show a few in the tracking run."""
+    sources = list(read_lines(PREPARED / "val.en"))
+    references = [json.loads(line) for line in read_lines(PREPARED / "val.references.jsonl")]
+    # Evenly over the whole file: some corpora are sorted by length.
+    numbers = range(0, len(sources), max(1, len(sources) // settings["sentences"]))
+    chosen = [sources[number] for number in numbers]
+    answers = [references[number] for number in numbers]
+    shown = range(0, len(chosen), max(1, len(chosen) // settings["samples"]))
+
+    def translate(network: Seq2Seq) -> list[str]:
+        return greedy.translate(
+            network,
+            subwords,
+            chosen,
+            device,
+            max_length_factor=settings["max_length_factor"],
+            max_length_offset=settings["max_length_offset"],
+        )
+
+    def score(hypotheses: Sequence[str]) -> float:
+        return bleu(hypotheses, answers)
+
+    def show(hypotheses: Sequence[str], update: int) -> None:
+        run.table(
+            "translations.json",
+            [
+                {"update": update, "source": chosen[i], "translation": hypotheses[i], "reference": answers[i][0]}
+                for i in shown
+            ],
+        )
+
+    return Validation(translate, score, show)
+
+
+@for_people
+def main() -> None:
+    """Train, log to MLflow, and write the model, its learning curves and its metrics."""
+    training, trainer = read("training"), read("trainer")
+    mark = fingerprint(*inputs("train"))
+    checkpoints = Path(os.environ.get("DVC_ROOT", ".")) / "checkpoints" / mark
+    subwords = Subwords(SUBWORDS)
+    pl.seed_everything(read("seed"), verbose=False)
+    network = build(read("model"), len(subwords))
+    updates = trainer["limit_updates"] or training["updates"]
+    every = min(training["validation"]["every"], updates)
+    machine = Machine(trainer["accelerator"], trainer["devices"], trainer["precision"])
+    data = ParallelData(
+        ENCODED, tokens=training["tokens"], workers=training["workers"], seed=read("seed"), languages=("en", "fr")
+    )
+    resume = (checkpoints / "last.ckpt").exists()
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    with open_runs().train(*identity(mark), {}, resume=resume) as run:
+        curves = Curves(checkpoints / "curves.jsonl")
+        module = TeacherForcing(
+            network,
+            LabelSmoothedCrossEntropy(smoothing=training["smoothing"], ignored=PAD),
+            Adam(**training["adam"]),
+            choose(SCHEDULES, training["schedule"], "training.schedule")(updates=updates),
+            validation(subwords, torch.device(machine.device()), run, training["validation"]),
+        )
+        best = fit(
+            module,
+            data,
+            course=Course(
+                updates=updates,
+                accumulate=training["accumulate"],
+                clip=training["clip"],
+                validate_every=every,
+                patience=training["validation"]["patience"],
+                averaging=Averaging(**training["averaging"]) if training["averaging"] else None,
+            ),
+            machine=machine,
+            checkpoints=checkpoints,
+            loggers=[RunLogger(run), curves],
+            log_every=read("tracking")["log_every_n_steps"],
+        )
+        config = {
+            "network": read("model"),
+            "vocabulary": len(subwords),
+            "subwords": subwords.digest,
+            "fingerprint": mark,
+        }
+        save(network, config, MODEL)
+        shutil.copyfile(SUBWORDS, MODEL / "subwords.model")
+        curves.write("train", ("loss", "learning_rate", "gradient_norm"), CURVES / "training.csv")
+        curves.write("val", ("loss", "perplexity", "bleu"), CURVES / "validation.csv")
+        METRICS.parent.mkdir(parents=True, exist_ok=True)
+        METRICS.write_text(json.dumps(best, indent=2) + "\n", encoding="utf-8")
+        for artifact in (PARAMETERS, MODEL):
+            run.artifact(artifact, "model" if artifact is MODEL else "configuration")
+    forget(checkpoints)
+
+
+if __name__ == "__main__":
+    main()

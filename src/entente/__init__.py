@@ -1,0 +1,1 @@
+"""Entente: train, take apart and trust a translation Transformer (English to French)."""

@@ -1,0 +1,1 @@
+"""Decoding: from a network's next-word scores to sentences."""

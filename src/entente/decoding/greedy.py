@@ -1,0 +1,86 @@
+"""Greedy search: the best next piece at every step. Quick enough for validation BLEU."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from entente.model.masks import padding_mask
+from entente.model.seq2seq import Seq2Seq
+from entente.text.batches import pad
+from entente.text.subwords import BOS, EOS, PAD, Subwords
+
+_ROWS = 128  # sentences in a batch: a step costs about the same for a few as for many
+
+
+@torch.no_grad()
+def greedy(
+    network: Seq2Seq,
+    src: Tensor,
+    src_mask: Tensor,
+    *,
+    bos: int,
+    eos: int,
+    forbidden: Sequence[int],
+    max_lengths: Tensor,
+) -> list[list[int]]:
+    """Translate src (B, S), src_mask (B, 1, 1, S) -> ids of each sentence, without BOS and EOS.
+
+    max_lengths (B,) int64 >= 1 counts EOS. The pieces `forbidden` (padding, BOS) are never chosen.
+    """
+    state = network.start(network.encode(src, src_mask), src_mask)
+    longest = int(max_lengths.max()) if len(max_lengths) else 0
+    ids = src.new_full((len(src), longest), eos)  # (B, T)
+    never = torch.tensor(list(forbidden), dtype=torch.int64, device=src.device)
+    rows = torch.arange(len(src), device=src.device)  # (A,) the sentences still in the batch
+    tokens = torch.full_like(rows, bos)
+    alive = max_lengths > 1
+    for position in range(longest - 1):
+        living = int(alive.sum())
+        if not living:
+            break
+        if 2 * living <= len(rows):  # moving the caches pays once half of the batch is done
+            kept = alive.nonzero().flatten()
+            rows, tokens, alive, state = rows[kept], tokens[kept], alive[kept], state.select(kept)
+        logits, state = network.step(tokens, state)  # (A, V)
+        tokens = logits.index_fill(1, never, -torch.inf).argmax(1).masked_fill(~alive, eos)
+        ids[rows, position] = tokens
+        alive = alive & (tokens != eos) & (max_lengths[rows] > position + 2)
+    return [row[: row.index(eos)] for row in ids.tolist()]
+
+
+def translate(
+    network: Seq2Seq,
+    subwords: Subwords,
+    sentences: Sequence[str],
+    device: torch.device,
+    *,
+    max_length_factor: float,
+    max_length_offset: int,
+) -> list[str]:
+    """Translate sentences greedily, in batches of like lengths; order is kept, the network's mode is restored.
+
+    A translation has at most max_length_factor x source + max_length_offset pieces, EOS counted on both sides.
+    """
+    encoded = [[*ids, EOS] for ids in subwords.encode(sentences)]
+    order = sorted(range(len(encoded)), key=lambda number: len(encoded[number]))
+    found: dict[int, list[int]] = {}
+    training = network.training
+    network.eval()
+    for start in range(0, len(order), _ROWS):
+        numbers = order[start : start + _ROWS]
+        src = pad([encoded[number][-network.max_length :] for number in numbers]).to(device)  # (B, S)
+        src_mask = padding_mask(src, PAD)
+        longest = (src_mask.flatten(1).sum(1) * max_length_factor).long() + max_length_offset  # (B,)
+        ids = greedy(
+            network,
+            src,
+            src_mask,
+            bos=BOS,
+            eos=EOS,
+            forbidden=(PAD, BOS),
+            max_lengths=longest.clamp(max=network.max_length),
+        )
+        found.update(zip(numbers, ids, strict=True))
+    network.train(training)
+    return subwords.decode([found[number] for number in range(len(sentences))])

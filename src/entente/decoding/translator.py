@@ -1,0 +1,286 @@
+"""Sentences in, sentences out: a network, its subwords and a beam, in batches of like lengths."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import nlargest
+from itertools import islice, product
+from pathlib import Path
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from entente.decoding.beam import beam_search
+from entente.errors import EntenteError
+from entente.model import weights
+from entente.model.masks import padding_mask
+from entente.model.seq2seq import Seq2Seq
+from entente.text.cleaning import normalise
+from entente.text.subwords import BOS, EOS, PAD, Subwords
+
+WINDOW = 2048  # sentences sorted by length together: enough for little padding, few enough for steady memory
+
+_AFTER_SENTENCE = re.compile(r"""(?:(?<=[.!?…])|(?<=[.!?…]["'”’»)\]]))\s+""")
+_AFTER_CLAUSE = re.compile(r"(?<=[,;:])\s+")
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How to search; the keys of `conf/decoding/`.
+
+    A translation has at most `max_length_factor` x source + `max_length_offset` pieces, EOS counted on both
+    sides; a batch holds at most `batch_tokens` source pieces, padding included.
+    """
+
+    beam: int
+    length_penalty: float
+    max_length_factor: float
+    max_length_offset: int
+    batch_tokens: int
+
+    def __post_init__(self) -> None:
+        """Refuse what no search can do."""
+        for name, least in (
+            ("beam", 1),
+            ("batch_tokens", 1),
+            ("max_length_factor", 0),
+            ("max_length_offset", 1),
+        ):
+            value = getattr(self, name)
+            if not value >= least:
+                raise EntenteError(f"decoding: {name} is {value}; choose at least {least}")
+        if not math.isfinite(self.length_penalty):
+            raise EntenteError(
+                f"decoding: length_penalty is {self.length_penalty}; choose a number, such as 0.6"
+            )
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One translation of a sentence: `log_probability` in nats (with EOS), `score` normalised by length."""
+
+    text: str
+    score: float
+    log_probability: float
+
+
+class Translator:
+    """Translates with a network in evaluation mode and float32. Order is kept; a blank line stays empty."""
+
+    def __init__(
+        self, network: Seq2Seq, subwords: Subwords, decoding: Decoding, device: torch.device
+    ) -> None:
+        """Move `network` to `device`, in float32 and evaluation mode."""
+        self.network = network.to(device=device, dtype=torch.float32).eval()
+        self.subwords = subwords
+        self.decoding = decoding
+        self.device = device
+
+    @classmethod
+    def load(cls, folder: Path, device: str, decoding: Decoding) -> Self:
+        """Load what a training left in `folder` onto `device` (auto, cpu, cuda, cuda:1, ...).
+
+        Raises EntenteError where something is missing or does not belong together.
+        """
+        where = find_device(device)
+        config = weights.read_config(folder)
+        subwords = Subwords(folder / "subwords.model")
+        if config.get("subwords") != subwords.digest or config["vocabulary"] != len(subwords):
+            raise EntenteError(
+                f"{folder / 'subwords.model'} does not belong to the weights beside it: they know "
+                f"{config['vocabulary']} pieces, sha256 {config.get('subwords')}; this file has "
+                f"{len(subwords)}, sha256 {subwords.digest}. `dvc checkout` restores the folder of the last "
+                "training, `dvc repro` trains anew"
+            )
+        return cls(weights.load(folder), subwords, decoding, where)
+
+    def translate(self, sentences: Iterable[str]) -> Iterator[str]:
+        """Yield the best translation of each sentence, in order. Reads `WINDOW` sentences at a time.
+
+        A sentence longer than the network reads is translated in parts, split at punctuation; EntenteError
+        where it has none, after the sentences before it.
+        """
+        for translations in self._translations(sentences, 1):
+            yield translations[0].text
+
+    def hypotheses(self, sentences: Iterable[str], n: int) -> Iterator[list[Translation]]:
+        """Yield the at most `n` best translations of each sentence, best first, no text twice."""
+        if not 1 <= n <= self.decoding.beam:
+            raise EntenteError(
+                f"the {n} best translations were asked for: choose from 1 to the beam, {self.decoding.beam}, "
+                "or widen the beam"
+            )
+        return self._translations(sentences, n)
+
+    def log_probabilities(self, sources: Sequence[str], targets: Sequence[str]) -> list[float]:
+        """Return log p(target | source) of each pair in nats, EOS included, by teacher forcing."""
+        src, tgt = self._encode(sources), self._encode(targets)
+        for sentence, ids in zip([*sources, *targets], src + tgt, strict=True):
+            if not self._fits(ids):
+                raise self._too_long(sentence, ids)
+        results = [0.0] * len(src)
+        longest = [max(len(one), len(other)) + 1 for one, other in zip(src, tgt, strict=True)]
+        for batch in self._batches(longest):
+            scores = self._score([src[i] for i in batch], [tgt[i] for i in batch])
+            for i, score in zip(batch, scores, strict=True):
+                results[i] = score
+        return results
+
+    def _translations(self, sentences: Iterable[str], n: int) -> Iterator[list[Translation]]:
+        waiting = iter(sentences)
+        while window := list(islice(waiting, WINDOW)):
+            parts, error = self._read(window)
+            found = iter(self._search([ids for sentence in parts for ids in sentence], n))
+            for sentence in parts:
+                yield _join([next(found) for _ in sentence], n)
+            if error:
+                raise error
+
+    def _read(self, sentences: Sequence[str]) -> tuple[list[list[list[int]]], EntenteError | None]:
+        """Ids of the parts of each sentence, up to the first that cannot be read, and why not."""
+        read: list[list[list[int]]] = []
+        for sentence, ids in zip(sentences, self._encode(sentences), strict=True):
+            try:
+                parts = [ids] if self._fits(ids) else self._encode(self._parts(sentence))
+            except EntenteError as error:
+                return read, error
+            read.append([part for part in parts if part])
+        return read, None
+
+    def _encode(self, sentences: Iterable[str]) -> list[list[int]]:
+        return self.subwords.encode([normalise(sentence) for sentence in sentences])
+
+    def _fits(self, ids: Sequence[int]) -> bool:
+        return len(ids) < self.network.max_length  # EOS needs a place too
+
+    def _parts(self, sentence: str) -> list[str]:
+        """Split at the ends of sentences, and what is still too long at as few ends of clauses as will do."""
+        parts: list[str] = []
+        for part in _AFTER_SENTENCE.split(sentence):
+            if self._fits(self._encode([part])[0]):
+                parts.append(part)
+            else:
+                parts += self._clauses(part)
+        return parts
+
+    def _clauses(self, sentence: str) -> list[str]:
+        parts = [""]
+        for clause in _AFTER_CLAUSE.split(sentence):
+            alone, joined = self._encode([clause, f"{parts[-1]} {clause}"])
+            if not self._fits(alone):
+                raise self._too_long(clause, alone)
+            if self._fits(joined):
+                parts[-1] = f"{parts[-1]} {clause}"
+            else:
+                parts.append(clause)
+        return parts
+
+    def _too_long(self, sentence: str, ids: Sequence[int]) -> EntenteError:
+        return EntenteError(
+            f"`{sentence.strip()[:60]}...` has {len(ids) + 1} pieces and no punctuation to split it at; this "
+            f"model reads at most {self.network.max_length}: split it, or train with a larger max_length"
+        )
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Indexes of sentences of like lengths, the longest first (too large a batch fails at once)."""
+        batch: list[int] = []
+        longest = 0
+        for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+            if batch and (len(batch) + 1) * longest > self.decoding.batch_tokens:
+                yield batch
+                batch = []
+            longest = longest if batch else lengths[i]
+            batch.append(i)
+        if batch:
+            yield batch
+
+    def _search(self, sources: Sequence[list[int]], n: int) -> list[list[Translation]]:
+        results: list[list[Translation]] = [[] for _ in sources]
+        for batch in self._batches([len(ids) + 1 for ids in sources]):
+            for i, translations in zip(
+                batch, self._search_batch([sources[i] for i in batch], n), strict=True
+            ):
+                results[i] = translations
+        return results
+
+    @torch.inference_mode()
+    def _search_batch(self, sources: Sequence[list[int]], n: int) -> list[list[Translation]]:
+        src, src_mask = self._source(sources)
+        limits = (
+            src_mask.flatten(1).sum(1) * self.decoding.max_length_factor + self.decoding.max_length_offset
+        )
+        found = beam_search(
+            self.network.step,
+            self.network.start(self.network.encode(src, src_mask), src_mask),
+            bos=BOS,
+            eos=EOS,
+            forbidden=(PAD, BOS),
+            beam=self.decoding.beam,
+            n_best=self.decoding.beam if n > 1 else 1,  # several spellings of one text count once
+            length_penalty=self.decoding.length_penalty,
+            max_lengths=limits.long().clamp(max=self.network.max_length),
+        )
+        if not all(found):
+            raise EntenteError("the network's scores are no numbers: its training diverged; train it anew")
+        texts = iter(self.subwords.decode([hypothesis.ids for sentence in found for hypothesis in sentence]))
+        results = []
+        for sentence in found:
+            distinct: dict[str, Translation] = {}
+            for hypothesis in sentence:  # the best spelling of a text stays
+                text = next(texts)
+                distinct.setdefault(text, Translation(text, hypothesis.score, hypothesis.log_probability))
+            results.append(list(distinct.values())[:n])
+        return results
+
+    @torch.inference_mode()
+    def _score(self, sources: Sequence[list[int]], targets: Sequence[list[int]]) -> list[float]:
+        src, src_mask = self._source(sources)
+        tgt_in = self._tensor([[BOS, *ids] for ids in targets])
+        tgt_out = self._tensor([[*ids, EOS] for ids in targets])
+        logits: Tensor = self.network(src, src_mask, tgt_in)  # (B, T, V)
+        loss = F.cross_entropy(logits.transpose(1, 2), tgt_out, ignore_index=PAD, reduction="none")  # (B, T)
+        scores: list[float] = loss.sum(1).neg().tolist()
+        return scores
+
+    def _source(self, sources: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+        src = self._tensor([[*ids, EOS] for ids in sources])  # (B, S)
+        return src, padding_mask(src, PAD)
+
+    def _tensor(self, rows: Sequence[list[int]]) -> Tensor:
+        longest = max(map(len, rows))
+        return torch.tensor([row + [PAD] * (longest - len(row)) for row in rows], device=self.device)
+
+
+def _join(parts: Sequence[list[Translation]], n: int) -> list[Translation]:
+    """Put the parts of a sentence together: the n best combinations, by the sum of scores."""
+    joined = [Translation("", 0.0, 0.0)]
+    for part in parts:
+        combinations = (
+            Translation(
+                f"{one.text} {other.text}".strip(),
+                one.score + other.score,
+                one.log_probability + other.log_probability,
+            )
+            for one, other in product(joined, part)
+        )
+        joined = nlargest(n, combinations, key=lambda translation: translation.score)
+    return joined
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device `name` (auto: a GPU where there is one); EntenteError for CUDA that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise EntenteError(f"device `{name}` is unknown: choose auto, cpu or cuda") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EntenteError(
+            f"device `{name}` was asked for, but PyTorch sees {torch.cuda.device_count()} CUDA devices here: "
+            "choose auto or cpu, or install a CUDA build of PyTorch and a driver that suits it"
+        )
+    return device

@@ -1,0 +1,1 @@
+"""Evaluation: scores, probes and attention maps."""

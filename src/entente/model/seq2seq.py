@@ -1,0 +1,48 @@
+"""The contract that every sequence-to-sequence network signs: the Transformer and the RNNs are one thing to the beam.
+
+Alphabet: B batch, S source length, T target length, D model width, H heads, K width of a head, V vocabulary.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, Generic, Protocol, Self
+
+from torch import Tensor, nn
+from typing_extensions import TypeVar
+
+
+class State(Protocol):
+    """What a decoder remembers between two steps; every tensor in it has the batch in dimension 0."""
+
+    def select(self, rows: Tensor) -> Self:
+        """Keep the rows `rows` (R,) int64, in that order; repeats allowed. Tiles, reorders and drops hypotheses."""
+        ...
+
+
+StateT = TypeVar("StateT", bound=State, default=Any)
+
+
+class Seq2Seq(nn.Module, ABC, Generic[StateT]):
+    """An encoder-decoder network. Sources end with EOS, `tgt_in` begins with BOS; padding is 0."""
+
+    vocabulary: int
+    max_length: int  # longest source or target, in pieces with EOS, that the network can read
+
+    @abstractmethod
+    def encode(self, src: Tensor, src_mask: Tensor) -> Tensor:
+        """Read the source: src (B, S) int64, src_mask (B, 1, 1, S) True = may be attended -> memory (B, S, D)."""
+
+    @abstractmethod
+    def decode(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
+        """Score every next word at once (teacher forcing): tgt_in (B, T) int64 -> logits (B, T, V)."""
+
+    @abstractmethod
+    def start(self, memory: Tensor, src_mask: Tensor) -> StateT:
+        """Return the decoder's state before the first word: memory (B, S, D), src_mask (B, 1, 1, S)."""
+
+    @abstractmethod
+    def step(self, tokens: Tensor, state: StateT) -> tuple[Tensor, StateT]:
+        """Read one more word: tokens (B,) int64 -> logits (B, V) of the word after it, and the state after it."""
+
+    def forward(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
+        """Encode, then decode by teacher forcing: (B, S), (B, 1, 1, S), (B, T) -> logits (B, T, V)."""
+        return self.decode(tgt_in, self.encode(src, src_mask), src_mask)

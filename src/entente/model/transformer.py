@@ -1,0 +1,124 @@
+"""The encoder-decoder Transformer (Vaswani et al. 2017), from scratch."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar, cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from entente.errors import EntenteError
+from entente.model.attention import ATTENTIONS, CrossAttention, SelfAttention
+from entente.model.cache import Cache, Past
+from entente.model.dropout import Dropout
+from entente.model.layers import FEED_FORWARDS, RESIDUALS, DecoderLayer, EncoderLayer, Residual
+from entente.model.masks import causal_mask
+from entente.model.positions import POSITIONS, NoPositions
+from entente.model.seq2seq import Seq2Seq
+from entente.options import choose
+
+Option = Mapping[str, Any]
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+class Transformer(Seq2Seq[Cache]):
+    """Encoder, decoder, and one table of embeddings for source, target and output (Press and Wolf 2017)."""
+
+    def __init__(
+        self,
+        *,
+        vocabulary: int,
+        width: int,
+        hidden: int,
+        heads: int,
+        encoder_layers: int,
+        decoder_layers: int,
+        dropout: float,
+        max_length: int,
+        encoder_positions: Option,
+        decoder_positions: Option,
+        attention: Option,
+        feed_forward: Option,
+        residual: Option,
+    ) -> None:
+        super().__init__()
+        if width % heads:
+            raise EntenteError(
+                f"model: width {width} does not divide into {heads} heads; choose heads among its divisors"
+            )
+        self.vocabulary, self.width, self.max_length = vocabulary, width, max_length
+        self.embedding = nn.Embedding(vocabulary, width)
+        nn.init.normal_(self.embedding.weight, std=width**-0.5)
+        self.dropout = Dropout(dropout)
+
+        new_core = choose(ATTENTIONS, attention, "model.attention")
+        new_residual: Callable[[], Residual] = partial(
+            choose(RESIDUALS, residual, "model.residual"), width=width, dropout=dropout
+        )
+        new_feed_forward = partial(
+            choose(FEED_FORWARDS, feed_forward, "model.feed_forward"),
+            width=width,
+            hidden=hidden,
+            dropout=dropout,
+        )
+
+        def new_positions(option: Option, place: str) -> NoPositions:
+            return choose(POSITIONS, option, place)(width=width, heads=heads, max_length=max_length)
+
+        def over_itself() -> SelfAttention:
+            return SelfAttention(width=width, heads=heads, core=new_core())
+
+        def over_memory() -> CrossAttention:
+            return CrossAttention(width=width, heads=heads, core=new_core())
+
+        self.encoder_positions = new_positions(encoder_positions, "model.encoder_positions")
+        self.decoder_positions = new_positions(decoder_positions, "model.decoder_positions")
+        self.encoder = _stack(
+            EncoderLayer(over_itself(), new_feed_forward(), new_residual) for _ in range(encoder_layers)
+        )
+        self.decoder = _stack(
+            DecoderLayer(over_itself(), over_memory(), new_feed_forward(), new_residual) for _ in range(decoder_layers)
+        )
+        self.encoder_norm, self.decoder_norm = new_residual().last(), new_residual().last()
+
+    def encode(self, src: Tensor, src_mask: Tensor) -> Tensor:
+        """src (B, S) int64, src_mask (B, 1, 1, S) -> memory (B, S, D)."""
+        x = self._embed(src, self.encoder_positions, 0)  # (B, S, D)
+        for layer in self.encoder:
+            x = layer(x, src_mask, self.encoder_positions)
+        return self.encoder_norm(x)
+
+    def decode(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
+        """tgt_in (B, T) int64, memory (B, S, D), src_mask (B, 1, 1, S) -> logits (B, T, V)."""
+        mask = causal_mask(tgt_in.shape[1], tgt_in.device)  # (1, 1, T, T); padding comes last, so no word sees it
+        x = self._embed(tgt_in, self.decoder_positions, 0)  # (B, T, D)
+        for layer in self.decoder:
+            x = layer(x, mask, memory, src_mask, self.decoder_positions)
+        return self._score(x)
+
+    def start(self, memory: Tensor, src_mask: Tensor) -> Cache:
+        """Project the memory (B, S, D) once for all words to come."""
+        layers = tuple(Past.begin(*layer.cross_attention.read(memory)) for layer in self.decoder)
+        return Cache(layers, src_mask, 0)
+
+    def step(self, tokens: Tensor, state: Cache) -> tuple[Tensor, Cache]:
+        """tokens (B,) int64 -> logits (B, V), and the cache with their keys and values."""
+        x = self._embed(tokens[:, None], self.decoder_positions, state.length)  # (B, 1, D)
+        layers = []
+        for layer, past in zip(self.decoder, state.layers, strict=True):
+            x, past = layer.step(x, past, state.src_mask, self.decoder_positions, state.length)
+            layers.append(past)
+        return self._score(x[:, 0]), Cache(tuple(layers), state.src_mask, state.length + 1)
+
+    def _embed(self, ids: Tensor, positions: NoPositions, start: int) -> Tensor:
+        # Section 3.4: scaled, so that the embeddings are not drowned by the positions.
+        return self.dropout(positions.embed(self.embedding(ids) * math.sqrt(self.width), start))
+
+    def _score(self, x: Tensor) -> Tensor:
+        return F.linear(self.decoder_norm(x), self.embedding.weight)  # (..., D) -> (..., V)
+
+
+def _stack(layers: Iterable[Layer]) -> Sequence[Layer]:
+    # A ModuleList, typed by what it holds.
+    return cast("Sequence[Layer]", nn.ModuleList(layers))

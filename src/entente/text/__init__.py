@@ -1,0 +1,1 @@
+"""Text: corpora, cleaning, the grammar, subwords, encoded ids and batches."""

@@ -1,0 +1,114 @@
+"""Batches: pairs of like length together, so that nearly every computed position is a real word."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from entente.text.encoded import Encoded
+from entente.text.subwords import BOS, PAD
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded pairs: src (B, S), src_mask (B, 1, 1, S) True = a word, tgt_in (B, T) from BOS on, tgt_out (B, T)."""
+
+    src: Tensor
+    src_mask: Tensor
+    tgt_in: Tensor
+    tgt_out: Tensor
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move all tensors to `device`."""
+        return type(self)(*(tensor.to(device, non_blocking=True) for tensor in self._tensors()))
+
+    def pin_memory(self) -> Self:
+        """Lay all tensors where a GPU fetches them fast."""
+        return type(self)(*(tensor.pin_memory() for tensor in self._tensors()))
+
+    def _tensors(self) -> tuple[Tensor, ...]:
+        return self.src, self.src_mask, self.tgt_in, self.tgt_out
+
+
+def pad(sentences: Sequence[Sequence[int] | NDArray[np.integer]]) -> Tensor:
+    """Lay sentences of ids side by side, padded at the end -> (B, longest) int64."""
+    lengths = np.fromiter((len(sentence) for sentence in sentences), np.int64, len(sentences))
+    ids = np.full((len(sentences), int(lengths.max(initial=0))), PAD, np.int64)
+    ids[np.arange(ids.shape[1]) < lengths[:, None]] = np.concatenate(sentences) if len(sentences) else []
+    return torch.from_numpy(ids)
+
+
+def collate(pairs: Sequence[tuple[NDArray[np.integer], NDArray[np.integer]]]) -> Batch:
+    """Make a batch of (source, target) ids, each ending with EOS."""
+    src, tgt_out = pad([source for source, _ in pairs]), pad([target for _, target in pairs])
+    tgt_in = torch.cat((torch.full((len(pairs), 1), BOS), tgt_out[:, :-1]), dim=1)
+    # Where tgt_out is padding tgt_in may still hold EOS: its output weighs nothing and no earlier word sees it.
+    return Batch(src, (src != PAD)[:, None, None, :], tgt_in, tgt_out)
+
+
+class Pairs(torch.utils.data.Dataset[tuple[NDArray[np.integer], NDArray[np.integer]]]):
+    """Encoded sentence pairs, by number."""
+
+    def __init__(self, source: Encoded, target: Encoded) -> None:
+        self.source, self.target = source, target
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+        return self.source[index], self.target[index]
+
+
+class TokenBudgetBatches(Sampler[list[int]]):
+    """Numbers of pairs, by batches of at most `tokens` padded words on either side.
+
+    Pairs are sorted by target and then source length, ties in random order, cut into batches, and the batches
+    shuffled: a pure function of seed and epoch, so that an interrupted epoch goes on where it stopped.
+    """
+
+    def __init__(
+        self, source_lengths: NDArray[np.integer], target_lengths: NDArray[np.integer], *, tokens: int, seed: int
+    ) -> None:
+        self.source_lengths, self.target_lengths = source_lengths, target_lengths
+        self.tokens, self.seed = tokens, seed
+        self.epoch = 0
+        self.done = 0  # batches of this epoch that an interrupted run has seen already
+        self._plan: tuple[int, list[NDArray[np.intp]]] | None = None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order the next iteration follows; Lightning calls this."""
+        self.epoch = epoch
+
+    def plan(self) -> list[NDArray[np.intp]]:
+        """Return all batches of the epoch, in order."""
+        if self._plan is None or self._plan[0] != self.epoch:
+            random = np.random.default_rng((self.seed, self.epoch))
+            order = np.lexsort((random.random(len(self.source_lengths)), self.source_lengths, self.target_lengths))
+            batches = list(self._cut(order))
+            random.shuffle(batches)  # type: ignore[arg-type]  # a list is shuffled in place
+            self._plan = self.epoch, batches
+        return self._plan[1]
+
+    def _cut(self, order: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+        source, target = self.source_lengths[order], self.target_lengths[order]
+        start = 0
+        while start < len(order):
+            window = slice(start, start + self.tokens)  # a sentence has at least one piece: no batch is larger
+            longest = np.maximum.accumulate(np.maximum(source[window], target[window]))
+            rows = np.arange(1, len(longest) + 1)
+            fit = max(1, int(np.searchsorted(longest * rows, self.tokens, side="right")))
+            yield order[start : start + fit]
+            start += fit
+
+    def __iter__(self) -> Iterator[list[int]]:
+        done, self.done = self.done, 0
+        for batch in self.plan()[done:]:
+            yield batch.tolist()
+
+    def __len__(self) -> int:
+        return len(self.plan())

@@ -1,0 +1,164 @@
+"""Subword pieces, learnt and applied by SentencePiece, and the four special symbols of every vocabulary.
+
+Unigram language model: Kudo 2018 (P18-1007); byte pair encoding: Sennrich et al. 2016 (P16-1162);
+SentencePiece: Kudo and Richardson 2018 (D18-2012).
+"""
+
+import hashlib
+import io
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import sentencepiece
+from tqdm import tqdm
+
+from entente.errors import EntenteError
+from entente.text.corpus import read_lines, replacing
+
+PAD, UNK, BOS, EOS = 0, 1, 2, 3
+KINDS = ("unigram", "bpe")
+
+# Rarer characters, emoji and whatever a person types are spelt in bytes, so that every text round-trips.
+_CHARACTER_COVERAGE = 0.9999
+_ERRORS_ONLY = 2
+
+
+def learn(texts: Sequence[Path], folder: Path, *, kind: str, vocabulary: int, threads: int, sample: int) -> None:
+    """Learn one vocabulary of `vocabulary` pieces, joint over `texts`, into `folder`/subwords.{model,vocab}.
+
+    At most `sample` sentences are drawn to learn from, always the same ones. The bytes written depend on the
+    sentences and on these arguments only (`threads` is among them: unigram's sums depend on their order).
+    Raises EntenteError for an unknown kind, and for a vocabulary that the texts cannot fill.
+    """
+    if kind not in KINDS:
+        raise EntenteError(f"subwords.kind is `{kind}`: choose one of {', '.join(KINDS)}")
+    if sample <= 100:  # SentencePiece refuses fewer
+        raise EntenteError(f"subwords.sample is {sample}: it is a number of sentences, more than 100")
+    model = io.BytesIO()
+    complaints: list[EntenteError] = []  # SentencePiece hides what its iterator raises in a message of its own
+    try:
+        with _clock(f"learning {vocabulary:,} pieces"):
+            sentencepiece.SentencePieceTrainer.train(
+                # An iterator and a writer, not file names: those would be written into the model.
+                sentence_iterator=_sentences(texts, complaints),
+                model_writer=model,
+                model_type=kind,
+                vocab_size=vocabulary,
+                num_threads=threads,
+                input_sentence_size=sample,
+                shuffle_input_sentence=True,
+                character_coverage=_CHARACTER_COVERAGE,
+                byte_fallback=True,
+                normalization_rule_name="identity",  # text comes normalised; NFKC would rewrite ligatures
+                pad_id=PAD,
+                unk_id=UNK,
+                bos_id=BOS,
+                eos_id=EOS,
+                minloglevel=_ERRORS_ONLY,
+            )
+    except RuntimeError as error:
+        raise complaints[0] if complaints else _explained(str(error), vocabulary, texts) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / "subwords.model") as temporary:
+        temporary.write_bytes(model.getvalue())
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    with replacing(folder / "subwords.vocab") as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(
+            f"{processor.id_to_piece(piece)}\t{processor.get_score(piece):g}\n" for piece in range(len(processor))
+        )
+
+
+def _sentences(texts: Sequence[Path], complaints: list[EntenteError]) -> Iterator[str]:
+    try:
+        for text in texts:
+            yield from read_lines(text)
+    except EntenteError as error:
+        complaints.append(error)
+        raise
+
+
+def _explained(message: str, vocabulary: int, texts: Sequence[Path]) -> EntenteError:
+    """Say SentencePiece's commonest refusals in the words of the configuration."""
+    names = ", ".join(map(str, texts))
+    if found := re.search(r"too high \(\d+\)\. Please set it to a value <= (\d+)", message):
+        return EntenteError(
+            f"a vocabulary of {vocabulary} pieces is larger than {names} supports: at most {found[1]}. "
+            f"Choose a smaller option, `subwords=...`, or subwords.vocabulary={found[1]}, or a larger corpus"
+        )
+    if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+        return EntenteError(
+            f"a vocabulary of {vocabulary} pieces is too small for the characters and bytes of {names}: "
+            f"at least {found[1]}. Choose a larger option, `subwords=...`, or subwords.vocabulary={found[1]}"
+        )
+    if "sentences_.empty()" in message:
+        return EntenteError(f"there is no sentence to learn subwords from in {names}")
+    return EntenteError(f"SentencePiece could not learn {vocabulary} pieces from {names}: {message}")
+
+
+@contextmanager
+def _clock(description: str) -> Iterator[None]:
+    """Show elapsed time while the body runs: SentencePiece tells nobody how far it is."""
+    done = threading.Event()
+    with tqdm(desc=description, delay=2, bar_format="{desc}: {elapsed}") as bar:
+
+        def tick() -> None:
+            while not done.wait(1):
+                bar.update()
+
+        ticker = threading.Thread(target=tick, daemon=True)
+        ticker.start()
+        try:
+            yield
+        finally:
+            done.set()
+            ticker.join()
+
+
+class Subwords:
+    """A learnt vocabulary: sentences to ids and back. A missing or broken model raises EntenteError."""
+
+    digest: str  # sha256 of the model file's bytes, in hexadecimal: which vocabulary weights belong to
+
+    def __init__(self, model: Path) -> None:
+        """Load `model`, a SentencePiece model file that `learn` wrote."""
+        try:
+            content = model.read_bytes()
+        except OSError as error:
+            raise EntenteError(
+                f"no subword model at {model} ({error.strerror}): `dvc repro learn_subwords` learns one"
+            ) from error
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=content)
+        except RuntimeError as error:
+            raise EntenteError(f"{model} is no SentencePiece model, or is damaged: learn it anew") from error
+        special = [getattr(self._processor, name)() for name in ("pad_id", "unk_id", "bos_id", "eos_id")]
+        if special != [PAD, UNK, BOS, EOS]:
+            raise EntenteError(
+                f"{model} numbers pad, unk, bos, eos {special}, expected {[PAD, UNK, BOS, EOS]}: it was made "
+                "elsewhere; learn one with `dvc repro learn_subwords`"
+            )
+        self.digest = hashlib.sha256(content).hexdigest()
+
+    def __len__(self) -> int:
+        """Return the number of pieces, the special symbols and the 256 bytes among them."""
+        return len(self._processor)
+
+    def encode(self, sentences: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each sentence, without BOS or EOS; sentences come normalised (text.cleaning)."""
+        # One thread: the order of results and the number of threads of a process stay the caller's affair.
+        ids: list[list[int]] = self._processor.encode(list(sentences), out_type=int, num_threads=1)
+        return ids
+
+    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """Return the sentence of each row of ids, on one line; PAD, BOS and EOS are left out."""
+        rows = [[int(piece) for piece in row] for row in ids]
+        sentences: list[str] = self._processor.decode(rows, num_threads=1) if rows else []
+        # A network may spell a line break in bytes; lines in and lines out must stay aligned.
+        return [sentence.replace("\n", " ").replace("\r", " ") for sentence in sentences]
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return the written form of each id, a word's first piece marked by U+2581."""
+        return [str(self._processor.id_to_piece(int(piece))) for piece in ids]

@@ -1,0 +1,1 @@
+"""Training: loss, schedule, data and the Lightning module."""

@@ -1,0 +1,50 @@
+"""Learning curves as files: every logged figure, kept beside the checkpoints, written as CSV at the end."""
+
+import csv
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+
+
+class Curves(Logger):
+    """Appends each figure to a JSON-lines file, so that an interrupted training keeps its curves."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.file = file
+
+    @property
+    def name(self) -> str:
+        """The name Lightning asks for."""
+        return "curves"
+
+    @property
+    def version(self) -> str:
+        """The version Lightning asks for."""
+        return "0"
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Keep nothing: parameters are in params.yaml."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Append one line; Lightning calls this."""
+        with self.file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"step": step, **metrics}) + "\n")
+
+    def write(self, prefix: str, columns: tuple[str, ...], out: Path) -> None:
+        """Write the figures `prefix`/column as a CSV of update and columns, one row per update."""
+        rows: dict[int, dict[str, float]] = {}
+        for line in self.file.read_text(encoding="utf-8").splitlines():
+            figures = json.loads(line)
+            wanted = {column: figures[f"{prefix}/{column}"] for column in columns if f"{prefix}/{column}" in figures}
+            if wanted:
+                # After a resumption an update can stand twice: the later figure is the one that counts.
+                rows.setdefault(figures["step"], {}).update(wanted)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.open("w", newline="", encoding="utf-8") as table:
+            writer = csv.DictWriter(table, ["update", *columns], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({"update": step, **rows[step]} for step in sorted(rows))

@@ -1,0 +1,163 @@
+"""One training, from a fresh or an interrupted state to the weights that translate best on the validation set."""
+
+import ctypes
+import ctypes.util
+import logging
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    ModelCheckpoint,
+)
+from lightning.pytorch.loggers.logger import Logger
+
+from entente.errors import EntenteError
+from entente.training.parallel_data import ParallelData
+from entente.training.progress import Progress
+from entente.training.teacher_forcing import TeacherForcing
+
+_BLEU = "val/bleu"
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """An exponential moving average of the weights, moved every `every` updates; it is what translates."""
+
+    decay: float
+    every: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where to train: Lightning's accelerator and devices, and the precision for each kind of device."""
+
+    accelerator: str
+    devices: int | str
+    precision: Mapping[str, Any]
+
+    def device(self) -> str:
+        """Return `cuda` or `cpu`, whichever is meant here and now; EntenteError where CUDA is asked for in vain."""
+        if self.accelerator == "cpu" or (self.accelerator == "auto" and not torch.cuda.is_available()):
+            return "cpu"
+        if not torch.cuda.is_available():
+            raise EntenteError(
+                f"trainer.accelerator is {self.accelerator}, but PyTorch sees no CUDA device: use trainer=auto or "
+                "trainer=cpu, or install a PyTorch that fits this machine's GPU driver"
+            )
+        return "cuda"
+
+
+@dataclass(frozen=True)
+class Course:
+    """How long and in what portions to train. Intervals are in updates of the weights."""
+
+    updates: int
+    accumulate: int
+    clip: float
+    validate_every: int
+    patience: int
+    averaging: Averaging | None
+
+
+def fit(
+    module: TeacherForcing,
+    data: ParallelData,
+    *,
+    course: Course,
+    machine: Machine,
+    checkpoints: Path,
+    loggers: Sequence[Logger],
+    log_every: int,
+) -> dict[str, float]:
+    """Train, resuming from `checkpoints` where there is something; leave the best weights in the module.
+
+    Returns the figures of the best validation: `update`, `val/bleu`, `val/loss`, `val/perplexity`.
+    """
+    keep_memory()
+    _silence_lightning()
+    device = machine.device()
+    best = ModelCheckpoint(
+        dirpath=checkpoints, filename="best", monitor=_BLEU, mode="max", enable_version_counter=False
+    )
+    last = ModelCheckpoint(
+        dirpath=checkpoints, filename="last", save_on_exception=True, enable_version_counter=False,
+        every_n_train_steps=course.validate_every,
+    )  # fmt: skip
+    callbacks: list[Callback] = [Progress(), best, last]
+    callbacks.append(EarlyStopping(monitor=_BLEU, mode="max", patience=course.patience))
+    if course.averaging is not None:
+        averaging = EMAWeightAveraging(
+            decay=course.averaging.decay, update_every_n_steps=course.averaging.every, use_buffers=False
+        )
+        callbacks.append(averaging)
+    trainer = pl.Trainer(
+        accelerator=device,
+        devices=machine.devices,
+        precision=machine.precision[device],
+        max_steps=course.updates,
+        max_epochs=-1,
+        accumulate_grad_batches=course.accumulate,
+        gradient_clip_val=course.clip,
+        val_check_interval=course.validate_every * course.accumulate,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=log_every,
+        logger=list(loggers),
+        callbacks=callbacks,
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        default_root_dir=checkpoints,
+    )
+    interrupted = checkpoints / "last.ckpt"
+    trainer.fit(module, data, ckpt_path=interrupted if interrupted.exists() else None, weights_only=True)
+    return _restore_best(module, Path(best.best_model_path))
+
+
+def _restore_best(module: TeacherForcing, file: Path) -> dict[str, float]:
+    if not file.is_file():
+        raise EntenteError(
+            "training ended before its first validation, so there is no model to keep: "
+            "make training.updates at least training.validate_every"
+        )
+    checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    module.load_state_dict(checkpoint["state_dict"])
+    return {"update": float(checkpoint["global_step"])}
+
+
+def forget(checkpoints: Path) -> None:
+    """Remove the checkpoints of a training that is finished and saved, so that asking for it again trains anew."""
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def keep_memory() -> None:
+    """Tell glibc to keep freed memory for the next step instead of returning it page by page.
+
+    A step's large tensors (logits foremost) otherwise fault in anew each time, a fifth or more of the time on a CPU.
+    """
+    m_trim_threshold, m_top_pad, m_mmap_threshold = -1, -2, -3  # malloc.h
+    try:
+        mallopt = ctypes.CDLL(ctypes.util.find_library("c")).mallopt
+    except (OSError, AttributeError):
+        return  # not glibc: nothing to tell
+    mallopt(m_mmap_threshold, 2**31 - 1)
+    mallopt(m_trim_threshold, 2**31 - 1)
+    mallopt(m_top_pad, 2**28)
+
+
+def _silence_lightning() -> None:
+    # It tells of devices, tips and loggers; what matters here stands in the progress bar.
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    # More loader workers would take the two cores' time from the training itself.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # https://github.com/Lightning-AI/pytorch-lightning/issues/21355
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")

@@ -1,0 +1,121 @@
+"""Teacher forcing: at every position the network is given the right words so far and asked for the next."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from entente.model.seq2seq import Seq2Seq
+from entente.text.batches import Batch
+from entente.text.subwords import PAD
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam's constants (Kingma and Ba 2015)."""
+
+    beta1: float
+    beta2: float
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How the stage judges a network while it learns: it translates, scores 0..100, and may show the result."""
+
+    translate: Callable[[Seq2Seq], list[str]]
+    score: Callable[[Sequence[str]], float]
+    show: Callable[[Sequence[str], int], None]  # hypotheses, update
+
+
+class TeacherForcing(pl.LightningModule):
+    """Trains a Seq2Seq network with `loss`, Adam and a learning rate `schedule(update)`."""
+
+    def __init__(
+        self,
+        network: Seq2Seq,
+        loss: nn.Module,
+        adam: Adam,
+        schedule: Callable[[int], float],
+        validation: Validation,
+    ) -> None:
+        super().__init__()
+        self.network, self.loss = network, loss
+        self.adam, self.schedule, self.validation = adam, schedule, validation
+        self._tokens, self._since = 0, time.perf_counter()
+        self._nll, self._words = 0.0, 0
+        self._hypotheses: list[str] = []
+
+    def configure_optimizers(self) -> Any:
+        """Build Adam and the schedule; Lightning calls this."""
+        adam = torch.optim.Adam(
+            self.network.parameters(),
+            lr=1.0,  # the schedule holds the rate itself
+            betas=(self.adam.beta1, self.adam.beta2),
+            eps=self.adam.epsilon,
+            fused=True,
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(adam, self.schedule)
+        return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Return the loss of one batch."""
+        loss: Tensor = self.loss(self.network(batch.src, batch.src_mask, batch.tgt_in), batch.tgt_out)
+        self._tokens += int((batch.tgt_out != PAD).sum())
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradient by its norm and log that norm; Lightning calls this before each update."""
+        limit = math.inf if gradient_clip_val is None else float(gradient_clip_val)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        self.log("train/gradient_norm", norm)
+        self.log("train/learning_rate", self.schedule(self.trainer.global_step))
+
+    def on_train_start(self) -> None:
+        """Start the clock of tokens per second."""
+        self._tokens, self._since = 0, time.perf_counter()
+
+    def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
+        """Log the speed where the trainer logs, in real target tokens a second since the last time."""
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if self._tokens and self.trainer.global_step % every == 0:
+            now = time.perf_counter()
+            self.log("train/tokens_per_second", self._tokens / (now - self._since), prog_bar=True)
+            self._tokens, self._since = 0, now
+
+    def on_validation_epoch_start(self) -> None:
+        """Translate, with the averaged weights in place (at the epoch's end they are swapped out already)."""
+        self._nll, self._words = 0.0, 0
+        self._hypotheses = self.validation.translate(self.network)
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Add up the loss of one batch, unsmoothed."""
+        logits = self.network(batch.src, batch.src_mask, batch.tgt_in).float()
+        self._nll += F.cross_entropy(
+            logits.flatten(0, 1), batch.tgt_out.flatten(), ignore_index=PAD, reduction="sum"
+        ).item()
+        self._words += int((batch.tgt_out != PAD).sum())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log validation loss (nats a word piece), perplexity and BLEU, and show the translations."""
+        loss = self._nll / max(1, self._words)
+        bleu = self.validation.score(self._hypotheses)
+        self.log("val/loss", loss)
+        self.log("val/perplexity", math.exp(min(loss, 50.0)))
+        self.log("val/bleu", bleu, prog_bar=True)
+        if not self.trainer.sanity_checking:
+            self.validation.show(self._hypotheses, self.trainer.global_step)
+        self._since = time.perf_counter()  # the time spent here is not training
+        self._tokens = 0

@@ -1,0 +1,232 @@
+import json
+import shutil
+import unicodedata
+from dataclasses import asdict, replace
+from itertools import count, islice
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from entente.decoding.beam import beam_search
+from entente.decoding.translator import WINDOW, Decoding, Translator, find_device
+from entente.errors import EntenteError
+from entente.model import weights
+from entente.model.masks import padding_mask
+from entente.text.subwords import BOS, EOS, PAD, Subwords
+from tests.decoding.conftest import SENTENCES
+from tests.decoding.networks import Copy
+
+CPU = torch.device("cpu")
+DECODING = Decoding(beam=3, length_penalty=0.6, max_length_factor=1.0, max_length_offset=10, batch_tokens=2000)
+NETWORK = {
+    "kind": "transformer",
+    "width": 16,
+    "hidden": 32,
+    "heads": 2,
+    "encoder_layers": 1,
+    "decoder_layers": 2,
+    "dropout": 0.3,
+    "max_length": 40,
+    "encoder_positions": {"kind": "sinusoidal"},
+    "decoder_positions": {"kind": "sinusoidal"},
+    "attention": {"kind": "scaled_dot_product"},
+    "feed_forward": {"kind": "relu"},
+    "residual": {"kind": "pre_norm"},
+}
+
+
+@pytest.fixture(scope="session")
+def subwords(subwords_model: Path) -> Subwords:
+    return Subwords(subwords_model)
+
+
+@pytest.fixture
+def copier(subwords: Subwords) -> Translator:
+    """Translates every sentence into itself, and reads at most 40 pieces."""
+    return Translator(Copy(len(subwords), 40), subwords, DECODING, CPU)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, subwords_model: Path, subwords: Subwords) -> Path:
+    """A complete model: a Transformer that has learnt nothing."""
+    torch.manual_seed(0)
+    config = {"network": NETWORK, "vocabulary": len(subwords), "subwords": subwords.digest, "fingerprint": "0"}
+    weights.save(weights.build(NETWORK, len(subwords)), config, tmp_path / "model")
+    shutil.copy(subwords_model, tmp_path / "model" / "subwords.model")
+    return tmp_path / "model"
+
+
+def test_translations_come_in_order_window_after_window(copier: Translator) -> None:
+    sentences = [f"{SENTENCES[i % 4]} {'cat ' * (i % 7)}{i}" for i in range(WINDOW + 100)]
+    assert list(copier.translate(sentences)) == sentences
+
+
+def test_an_endless_stream_is_read_no_further_than_its_window(copier: Translator) -> None:
+    numbers = count()
+    assert list(islice(copier.translate(str(i) for i in numbers), 3)) == ["0", "1", "2"]
+    assert next(numbers) == WINDOW
+
+
+def test_blank_lines_stay_blank_and_in_place(copier: Translator) -> None:
+    assert list(copier.translate(["", "I love you.", " \t ", "\u200b", "The cat sleeps."])) == [
+        "",
+        "I love you.",
+        "",
+        "",
+        "The cat sleeps.",
+    ]
+    assert list(copier.translate([])) == []
+
+
+def test_sentences_are_normalised_as_the_corpus_was(copier: Translator) -> None:
+    sentence = unicodedata.normalize("NFD", "  Élodie n'a pas\tvu l'été ") + "\r\n"
+    assert list(copier.translate([sentence])) == ["Élodie n'a pas vu l'été"]
+
+
+@pytest.mark.parametrize("mark", [". ", "! ", "? ", "… ", '." ', "; ", ", "])
+def test_long_sentences_are_split_at_punctuation_and_lose_nothing(copier: Translator, mark: str) -> None:
+    sentence = mark.join(f"The cat sleeps {i}" for i in range(30)) + "."
+    assert list(copier.translate([sentence, "I love you."])) == [sentence, "I love you."]
+
+
+def test_clauses_that_fit_together_stay_together(copier: Translator) -> None:
+    sentence = ", ".join(["cat"] * 40)
+    (best,) = next(copier.hypotheses([sentence], 1))
+    assert best.text == sentence
+    parts = copier._parts(sentence)
+    fewest = -(-len(copier.subwords.encode([sentence])[0]) // 39)
+    assert len(parts) <= fewest + 1
+
+
+def test_a_long_sentence_without_punctuation_is_refused_after_those_before_it(copier: Translator) -> None:
+    translations = copier.translate(["I love you.", "cat " * 100, "The cat sleeps."])
+    assert next(translations) == "I love you."
+    with pytest.raises(EntenteError, match=r"`cat cat .* at most 40"):
+        next(translations)
+
+
+def test_hypotheses_are_distinct_and_begin_with_the_translation(folder: Path) -> None:
+    translator = Translator.load(folder, "cpu", DECODING)
+    best = list(translator.translate(SENTENCES))
+    for translations, text in zip(translator.hypotheses(SENTENCES, 3), best, strict=True):
+        assert translations[0].text == text
+        assert len({translation.text for translation in translations}) == len(translations)
+        scores = [translation.score for translation in translations]
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_hypotheses_of_a_split_sentence_combine_those_of_its_parts(copier: Translator) -> None:
+    parts = [f"The cat sleeps {'and sleeps ' * 3}{i}." for i in range(3)]
+    together = next(copier.hypotheses([" ".join(parts)], 3))
+    alone = [translations[0] for translations in copier.hypotheses(parts, 3)]
+    assert together[0].text == " ".join(parts)
+    assert together[0].log_probability == pytest.approx(sum(part.log_probability for part in alone))
+    assert len(together) == 3
+
+
+@pytest.mark.parametrize("n", [0, 4])
+def test_more_hypotheses_than_the_beam_holds_are_refused(copier: Translator, n: int) -> None:
+    with pytest.raises(EntenteError, match="from 1 to the beam, 3"):
+        copier.hypotheses(["I love you."], n)
+
+
+def test_a_translation_does_not_depend_on_its_batch(folder: Path) -> None:
+    translator = Translator.load(folder, "cpu", replace(DECODING, batch_tokens=200))
+    sentences = [f"{SENTENCES[i % 5]} {i}"[-30:] for i in range(40)]
+    together = list(translator.hypotheses(sentences, 3))
+    for sentence, translations in zip(sentences, together, strict=True):
+        (alone,) = translator.hypotheses([sentence], 3)
+        assert [one.text for one in alone] == [one.text for one in translations]
+        assert [one.score for one in alone] == pytest.approx([one.score for one in translations], abs=1e-4)
+
+
+def test_the_beam_and_teacher_forcing_agree_on_probabilities(folder: Path) -> None:
+    translator = Translator.load(folder, "cpu", DECODING)
+    network, sources = translator.network, translator.subwords.encode(SENTENCES)
+    src = torch.nn.utils.rnn.pad_sequence([torch.tensor([*ids, EOS]) for ids in sources], batch_first=True)
+    with torch.inference_mode():
+        found = beam_search(
+            network.step,
+            network.start(network.encode(src, padding_mask(src, PAD)), padding_mask(src, PAD)),
+            bos=BOS,
+            eos=EOS,
+            forbidden=(PAD, BOS),
+            beam=3,
+            n_best=3,
+            length_penalty=1.0,
+            max_lengths=torch.tensor([3, 5, 8, 13, 40]),
+        )
+    for ids, hypotheses in zip(sources, found, strict=True):
+        again = translator._score([ids] * 3, [hypothesis.ids for hypothesis in hypotheses])
+        assert [hypothesis.log_probability for hypothesis in hypotheses] == pytest.approx(again, abs=1e-3)
+
+
+def test_log_probabilities_are_sums_over_the_targets_pieces_and_eos(folder: Path) -> None:
+    translator = Translator.load(folder, "cpu", DECODING)
+    sources, targets = SENTENCES[:4], ["Je t'aime.", "", SENTENCES[4], "Le chat dort."]
+    together = translator.log_probabilities(sources, targets)
+    for source, target, log_probability in zip(sources, targets, together, strict=True):
+        src = torch.tensor([[*translator.subwords.encode([source])[0], EOS]])
+        ids = translator.subwords.encode([target])[0]
+        with torch.inference_mode():
+            logits = translator.network(src, padding_mask(src, PAD), torch.tensor([[BOS, *ids]]))[0]
+        expected = sum(float(row.log_softmax(-1)[i]) for row, i in zip(logits, [*ids, EOS], strict=True))
+        assert log_probability == pytest.approx(expected, abs=1e-4)
+
+
+def test_log_probabilities_of_what_does_not_fit_are_refused(copier: Translator) -> None:
+    with pytest.raises(EntenteError, match="at most 40"):
+        copier.log_probabilities(["I love you."], ["chat " * 50])
+
+
+def test_scores_that_are_no_numbers_are_no_translation(folder: Path) -> None:
+    translator = Translator.load(folder, "cpu", DECODING)
+    for parameter in translator.network.parameters():
+        parameter.data.fill_(torch.nan)
+    with pytest.raises(EntenteError, match="diverged"):
+        list(translator.translate(["I love you."]))
+
+
+def test_subwords_of_another_training_are_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["subwords"] = "0" * 64
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(EntenteError, match=r"subwords\.model does not belong to the weights"):
+        Translator.load(folder, "cpu", DECODING)
+
+
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "subwords.model"])
+def test_a_missing_file_is_named_with_its_cure(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(EntenteError, match=rf"{name}.*dvc repro"):
+        Translator.load(folder, "cpu", DECODING)
+
+
+def test_a_missing_folder_is_named_with_its_cure(tmp_path: Path) -> None:
+    with pytest.raises(EntenteError, match=r"no model in .*nowhere.*dvc repro.*--model"):
+        Translator.load(tmp_path / "nowhere", "cpu", DECODING)
+
+
+def test_devices_are_found_or_refused() -> None:
+    assert find_device("cpu") == CPU
+    assert find_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(EntenteError, match="`abacus` is unknown"):
+        find_device("abacus")
+    with pytest.raises(EntenteError, match=r"`cuda:99` was asked for, but PyTorch sees \d+ CUDA"):
+        find_device("cuda:99")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("beam", 0), ("batch_tokens", 0), ("max_length_offset", 0), ("length_penalty", float("nan"))]
+)
+def test_a_search_that_cannot_be_is_refused(name: str, value: float) -> None:
+    with pytest.raises(EntenteError, match=f"decoding: {name} is {value}"):
+        Decoding(**{**asdict(DECODING), name: value})
+
+
+@pytest.mark.parametrize("option", ["beam", "greedy"])
+def test_every_option_of_conf_is_a_search(option: str) -> None:
+    text = Path("conf", "decoding", f"{option}.yaml").read_text(encoding="utf-8")
+    assert Decoding(**yaml.safe_load(text)).beam >= 1

@@ -1,0 +1,56 @@
+"""Small networks with random weights, shared by the tests of this folder."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entente.model.masks import padding_mask
+from entente.model.transformer import Transformer
+from entente.model.weights import build
+
+VOCABULARY, PAD, BOS, EOS = 31, 0, 2, 3
+
+
+def options(**changes: Any) -> dict[str, Any]:
+    """Options of a small Transformer as conf/model would give them."""
+    return {
+        "kind": "transformer",
+        "width": 16,
+        "hidden": 24,
+        "heads": 4,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "dropout": 0.0,
+        "max_length": 40,
+        "encoder_positions": {"kind": "sinusoidal"},
+        "decoder_positions": {"kind": "sinusoidal"},
+        "attention": {"kind": "scaled_dot_product"},
+        "feed_forward": {"kind": "relu"},
+        "residual": {"kind": "pre_norm"},
+    } | changes
+
+
+def transformer(**changes: Any) -> Transformer:
+    torch.manual_seed(3)
+    network = build(options(**changes), VOCABULARY).eval()
+    assert isinstance(network, Transformer)
+    return network
+
+
+def sentences(lengths: list[int], seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Random sources that end with EOS, padded -> src (B, S), src_mask (B, 1, 1, S)."""
+    random = torch.Generator().manual_seed(seed)
+    src = torch.full((len(lengths), max(lengths)), PAD)
+    for row, length in enumerate(lengths):
+        src[row, : length - 1] = torch.randint(EOS + 1, VOCABULARY, (length - 1,), generator=random)
+        src[row, length - 1] = EOS
+    return src, padding_mask(src, PAD)
+
+
+def prefixes(rows: int, length: int, seed: int = 1) -> Tensor:
+    """Random target inputs that begin with BOS -> (B, T)."""
+    random = torch.Generator().manual_seed(seed)
+    tgt_in = torch.randint(EOS + 1, VOCABULARY, (rows, length), generator=random)
+    tgt_in[:, 0] = BOS
+    return tgt_in

@@ -1,0 +1,179 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from entente.errors import EntenteError
+from entente.model.masks import causal_mask
+from entente.model.seq2seq import Seq2Seq
+from entente.model.transformer import Transformer
+from entente.model.weights import build
+from tests.model.networks import PAD, VOCABULARY, options, prefixes, sentences, transformer
+
+KINDS = [
+    pytest.param({"residual": {"kind": residual}, "decoder_positions": {"kind": kind}}, id=f"{residual}-{kind}")
+    for residual in ("pre_norm", "post_norm")
+    for kind in ("none", "sinusoidal", "learned")
+]
+
+
+@pytest.mark.parametrize("residual", ["pre_norm", "post_norm"])
+def test_equals_torch_under_copied_weights(residual: str) -> None:
+    ours = transformer(residual={"kind": residual})
+    shape = {"dim_feedforward": 24, "dropout": 0.0, "batch_first": True, "norm_first": residual == "pre_norm"}
+    norm = nn.LayerNorm(16) if residual == "pre_norm" else None
+    layer = nn.TransformerEncoderLayer(16, 4, **shape)  # type: ignore[arg-type]
+    encoder = nn.TransformerEncoder(layer, 2, norm, enable_nested_tensor=False)
+    theirs = nn.Transformer(16, 4, 2, 2, custom_encoder=encoder, **shape).eval()  # type: ignore[arg-type]
+    theirs.decoder.norm = norm and nn.LayerNorm(16)  # after post-norm layers torch norms once more; the paper does not
+    _copy(ours, theirs)
+    src, src_mask = sentences([7, 4, 5])
+    tgt_in = prefixes(3, 6)
+    embed = ours.embedding.weight
+    x = embed[src] * math.sqrt(16) + ours.encoder_positions.table[:7]  # type: ignore[index]
+    y = embed[tgt_in] * math.sqrt(16) + ours.decoder_positions.table[:6]  # type: ignore[index]
+    padding = ~src_mask[:, 0, 0]
+    out = theirs(
+        x,
+        y,
+        tgt_mask=~causal_mask(6)[0, 0],
+        src_key_padding_mask=padding,
+        memory_key_padding_mask=padding,
+    )
+    torch.testing.assert_close(ours(src, src_mask, tgt_in), out @ embed.T, rtol=1e-4, atol=1e-4)
+
+
+def _copy(ours: Transformer, theirs: nn.Transformer) -> None:
+    def copy(to: nn.Module, weight: str, value: Tensor) -> None:
+        getattr(to, weight).data.copy_(value)
+
+    def copy_shared(mine: nn.Module, other: nn.Module) -> None:
+        names = {"self_attention.qkv": "self_attn.in_proj_", "self_attention.out": "self_attn.out_proj."}
+        names |= {"cross_attention.out": "multihead_attn.out_proj."}
+        names |= {"feed_forward.into": "linear1.", "feed_forward.out": "linear2."}
+        names |= {f"residual{number}.norm": f"norm{number}." for number in (1, 2, 3)}
+        parameters = dict(other.named_parameters())
+        for name, value in mine.named_parameters():
+            stem, kind = name.rsplit(".", 1)
+            if stem in names:
+                parameters[names[stem] + kind].data.copy_(value)
+
+    for mine, other in zip(ours.encoder, theirs.encoder.layers, strict=True):
+        copy_shared(mine, other)
+    for mine_decoder, other in zip(ours.decoder, theirs.decoder.layers, strict=True):
+        copy_shared(mine_decoder, other)
+        cross, attention = mine_decoder.cross_attention, other.multihead_attn
+        copy(attention, "in_proj_weight", torch.cat((cross.q.weight, cross.kv.weight)))
+        copy(attention, "in_proj_bias", torch.cat((cross.q.bias, cross.kv.bias)))
+    for mine_norm, norm in ((ours.encoder_norm, theirs.encoder.norm), (ours.decoder_norm, theirs.decoder.norm)):
+        if norm is not None:
+            norm.load_state_dict(mine_norm.state_dict())
+
+
+@pytest.mark.parametrize("changes", KINDS)
+def test_step_by_step_equals_teacher_forcing(changes: dict[str, object]) -> None:
+    network = transformer(**changes)
+    src, src_mask = sentences([6, 3])
+    tgt_in = prefixes(2, 5)
+    logits = network(src, src_mask, tgt_in)
+    state = network.start(network.encode(src, src_mask), src_mask)
+    for position in range(5):
+        stepped, state = network.step(tgt_in[:, position], state)
+        torch.testing.assert_close(stepped, logits[:, position], rtol=1e-4, atol=1e-5)
+
+
+def test_state_keeps_the_selected_rows() -> None:
+    network = transformer()
+    src, src_mask = sentences([6, 3, 5])
+    tgt_in = prefixes(3, 3)
+    rows = torch.tensor([2, 0, 0])
+    state = network.start(network.encode(src, src_mask), src_mask)
+    _, state = network.step(tgt_in[:, 0], state)
+    stepped, _ = network.step(tgt_in[rows, 1], state.select(rows))
+    torch.testing.assert_close(stepped, network(src, src_mask, tgt_in)[rows, 1], rtol=1e-4, atol=1e-5)
+
+
+def test_future_words_cannot_change_past_logits() -> None:
+    network = transformer()
+    src, src_mask = sentences([5, 5])
+    tgt_in = prefixes(2, 6)
+    changed = tgt_in.clone()
+    changed[:, 4:] = 9
+    before, after = network(src, src_mask, tgt_in), network(src, src_mask, changed)
+    torch.testing.assert_close(before[:, :4], after[:, :4])
+    assert not torch.allclose(before[:, 4:], after[:, 4:])
+
+
+def test_every_source_word_and_every_past_word_matters() -> None:
+    network = transformer()
+    src, src_mask = sentences([5])
+    tgt_in = prefixes(1, 4)
+    last = network(src, src_mask, tgt_in)[:, -1]
+    for position in range(5):
+        changed = src.clone()
+        changed[0, position] = (src[0, position] + 1) % VOCABULARY
+        assert not torch.allclose(network(changed, src_mask, tgt_in)[:, -1], last)
+    for position in range(3):
+        changed = tgt_in.clone()
+        changed[0, position] = (tgt_in[0, position] + 1) % VOCABULARY
+        assert not torch.allclose(network(src, src_mask, changed)[:, -1], last)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+def test_without_positions_permuting_the_source_permutes_the_memory(dtype: torch.dtype, tolerance: float) -> None:
+    network = transformer(encoder_positions={"kind": "none"}).to(dtype)
+    src, src_mask = sentences([8, 8])
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(5))
+    torch.testing.assert_close(
+        network.encode(src[:, order], src_mask), network.encode(src, src_mask)[:, order], rtol=0, atol=tolerance
+    )
+    placed = transformer().to(dtype)
+    assert not torch.allclose(placed.encode(src[:, order], src_mask), placed.encode(src, src_mask)[:, order])
+
+
+def test_padding_changes_nothing() -> None:
+    network = transformer()
+    src, src_mask = sentences([5, 9])
+    alone, alone_mask = src[:1, :5], src_mask[:1, ..., :5]
+    tgt_in = prefixes(2, 4)
+    torch.testing.assert_close(
+        network(src, src_mask, tgt_in)[:1], network(alone, alone_mask, tgt_in[:1]), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_one_table_serves_source_target_and_output() -> None:
+    network: Seq2Seq = transformer()
+    assert [name for name, weight in network.named_parameters() if VOCABULARY in weight.shape] == ["embedding.weight"]
+
+
+def test_every_parameter_learns() -> None:
+    network = transformer(decoder_positions={"kind": "learned"})
+    src, src_mask = sentences([5, 3])
+    network(src, src_mask, prefixes(2, 4)).logsumexp(-1).sum().backward()
+    assert [name for name, weight in network.named_parameters() if weight.grad is None] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"heads": 3}, "3 heads"),
+        ({"kind": "transformr"}, "transformr"),
+        ({"encoder_positions": {"kind": "sinusoid"}}, "learned, none, sinusoidal"),
+        ({"encoder_positions": {"kind": "learned", "colour": 1}}, "colour"),
+        ({"widht": 3}, "widht"),
+    ],
+)
+def test_options_that_do_not_fit_are_named(changes: dict[str, object], named: str) -> None:
+    with pytest.raises(EntenteError, match=named):
+        build(options(**changes), VOCABULARY)
+
+
+def test_a_missing_option_is_named() -> None:
+    with pytest.raises(EntenteError, match="width"):
+        build({name: value for name, value in options().items() if name != "width"}, VOCABULARY)
+
+
+def test_padding_id_is_what_masks_expect() -> None:
+    src, src_mask = sentences([2, 4])
+    assert src_mask[:, 0, 0].tolist() == (src != PAD).tolist()

@@ -1,0 +1,196 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from entente.cli import main, windows
+from entente.errors import EntenteError
+from entente.model import weights
+from entente.text import subwords
+
+NETWORK = {
+    "kind": "transformer",
+    "width": 16,
+    "hidden": 32,
+    "heads": 2,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "dropout": 0.0,
+    "max_length": 24,
+    "encoder_positions": {"kind": "sinusoidal"},
+    "decoder_positions": {"kind": "sinusoidal"},
+    "attention": {"kind": "scaled_dot_product"},
+    "feed_forward": {"kind": "relu"},
+    "residual": {"kind": "pre_norm"},
+}
+ENTENTE = [sys.executable, "-m", "entente.cli"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete model: a Transformer that has learnt nothing."""
+    folder = tmp_path_factory.mktemp("model")
+    (folder / "text").write_text("I love you.\nThe cat sleeps.\nJe t'aime.\nLe chat dort.\n" * 5)
+    subwords.learn([folder / "text"], folder, kind="bpe", vocabulary=290, threads=1, sample=1000)
+    digest = subwords.Subwords(folder / "subwords.model").digest
+    torch.manual_seed(5)
+    config = {"network": NETWORK, "vocabulary": 290, "subwords": digest}
+    weights.save(weights.build(NETWORK, 290), config, folder)
+    return folder
+
+
+def entente(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["entente", *map(str, words)])
+    main()
+
+
+def test_sentences_of_the_command_line_are_translated_in_order(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sentences = ["The cat sleeps.", "", "I love you."]
+    entente(monkeypatch, "translate", "--model", model, "--device", "cpu", *sentences)
+    lines = capsys.readouterr().out.split("\n")
+    for sentence, line in zip(sentences, lines, strict=False):
+        entente(monkeypatch, "translate", "--model", model, "--device", "cpu", sentence)
+        assert capsys.readouterr().out == f"{line}\n"
+    assert len(lines) == 4
+    assert lines[1] == "" != lines[0]
+
+
+def test_n_best_prints_rank_score_and_text(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entente(monkeypatch, "translate", "--model", model, "--beam", "5", "--n-best", "3", "I love you.")
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [rank for rank, _, _ in rows] == ["1", "2", "3"]
+    assert [float(score) for _, score, _ in rows] == sorted((float(score) for _, score, _ in rows), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--model", "nowhere", "Hello."], "no model in nowhere.*dvc repro.*--model DIR"),
+        (["--device", "cuda:99", "Hello."], "cuda:99.*choose auto or cpu"),
+        (["--beam", "0", "Hello."], "beam is 0"),
+    ],
+)
+def test_what_a_person_can_mend_is_one_line_and_status_1(
+    words: list[str], complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit, match=f"(?s)^error: .*{complaint}"):
+        entente(monkeypatch, "translate", *words)
+
+
+def test_alone_it_prints_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    entente(monkeypatch)
+    assert "translate" in capsys.readouterr().out
+
+
+def test_its_help_has_examples(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        entente(monkeypatch, "translate", "--help")
+    assert 'entente translate "I love you."' in capsys.readouterr().out
+
+
+def loaded(statement: str) -> set[str]:
+    """Return the modules that a fresh Python has loaded after the statement."""
+    code = f"{statement}\nimport sys; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+def test_help_does_not_wait_for_what_it_does_not_use() -> None:
+    assert not loaded("import entente.cli") & {"torch", "numpy", "sentencepiece", "importlib.metadata"}
+
+
+def test_a_translator_does_not_wait_for_what_it_does_not_use() -> None:
+    unused = {"lightning", "mlflow", "hydra", "omegaconf", "sacrebleu", "dvc", "matplotlib", "torch._dynamo"}
+    assert not loaded("import entente.decoding.translator") & unused
+
+
+@pytest.fixture
+def typed() -> Iterator[tuple[int, Iterator[list[str]]]]:
+    """A pipe to type into, and the windows read from it: 3 lines at most, answered after 0.2 seconds."""
+    reading, writing = os.pipe()
+    with open(reading, "rb") as lines:
+        yield writing, windows(lines, 3, 0.2)
+
+
+def test_windows_are_full_while_lines_wait_and_shorter_at_a_pause(typed: tuple[int, Iterator[list[str]]]) -> None:
+    pipe, read = typed
+    os.write(pipe, b"1\n2\n3\n4\n")
+    assert next(read) == ["1\n", "2\n", "3\n"]
+    assert next(read) == ["4\n"]
+    os.write(pipe, "été\n\nlast without an end".encode())
+    os.close(pipe)
+    assert list(read) == [["été\n", "\n", "last without an end"]]
+
+
+def test_a_trickle_that_never_pauses_is_answered_too() -> None:
+    answered = threading.Event()
+
+    def lines() -> Iterator[bytes]:
+        while not answered.is_set():
+            yield b"drop\n"
+            answered.wait(0.01)
+
+    read = windows(lines(), 100_000, 0.1)
+    assert set(next(read)) == {"drop\n"}
+    answered.set()
+
+
+def test_bytes_that_are_no_utf8_are_named_after_the_lines_before_them(
+    typed: tuple[int, Iterator[list[str]]],
+) -> None:
+    pipe, read = typed
+    os.write(pipe, b"1\n2\nhe\xff\n3\n")
+    os.close(pipe)
+    assert next(read) == ["1\n", "2\n"]
+    with pytest.raises(EntenteError, match=r"standard input, line 3: byte 3 \(0xff\) is not UTF-8"):
+        next(read)
+
+
+def test_an_input_that_fails_is_not_an_end() -> None:
+    def lines() -> Iterator[bytes]:
+        yield b"1\n"
+        raise OSError("the disk went away")
+
+    read = windows(lines(), 3, 0.2)
+    assert next(read) == ["1\n"]
+    with pytest.raises(OSError, match="went away"):
+        next(read)
+
+
+def test_typing_gets_an_answer_at_once_and_control_c_ends_it(model: Path) -> None:
+    with subprocess.Popen(
+        [*ENTENTE, "translate", "--model", model, "--device", "cpu"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        bufsize=1,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        for sentence in ("I love you.\n", "\n", "The cat sleeps.\n"):
+            process.stdin.write(sentence)
+            assert process.stdout.readline().endswith("\n")  # before the input ends
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    run = subprocess.run(ENTENTE, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (run.returncode, run.stderr) == (0, "")

@@ -1,0 +1,99 @@
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from entente.errors import EntenteError
+from entente.text import encoded
+from entente.text.encoded import Encoded, encode
+from entente.text.subwords import BOS, EOS, PAD, Subwords, learn
+
+SENTENCES = [f"The {animal} is {i} years old." for i in range(50) for animal in ("cat", "dog", "œuf")]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("subwords")
+    (folder / "text").write_text("\n".join(SENTENCES), encoding="utf-8")
+    learn([folder / "text"], folder, kind="bpe", vocabulary=310, threads=1, sample=1000)
+    return folder / "subwords.model"
+
+
+def write(path: Path, sentences: list[str]) -> Path:
+    path.write_text("".join(f"{sentence}\n" for sentence in sentences), encoding="utf-8")
+    return path
+
+
+def test_sentences_come_back_ended_by_eos(model: Path, tmp_path: Path) -> None:
+    sentences = [*SENTENCES, "", "😀 unseen"]
+    tokens = encode(
+        model, write(tmp_path / "train.en", sentences), tmp_path / "out" / "train.en", processes=1
+    )
+    rows = Encoded(tmp_path / "out" / "train.en")
+    subwords = Subwords(model)
+    assert len(rows) == len(sentences)
+    assert subwords.decode([list(row) for row in rows]) == sentences
+    assert all(row[-1] == EOS and not {PAD, BOS, EOS} & set(row[:-1].tolist()) for row in rows)
+    assert rows.lengths.tolist() == [len(row) for row in rows]
+    assert tokens == rows.lengths.sum()
+    assert rows[0].dtype == np.uint16
+    assert rows.lengths.dtype == np.int32
+
+
+def test_the_number_of_processes_and_the_blocks_change_nothing(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = write(tmp_path / "train.en", SENTENCES)
+    encode(model, text, tmp_path / "whole", processes=1)
+    monkeypatch.setattr(encoded, "_BLOCK", 7)
+    for processes in (1, 2):
+        encode(model, text, tmp_path / f"by{processes}", processes=processes)
+        for part in ("ids", "offsets"):
+            whole = (tmp_path / f"whole.{part}.npy").read_bytes()
+            assert (tmp_path / f"by{processes}.{part}.npy").read_bytes() == whole
+
+
+def test_an_empty_text_gives_an_empty_sequence(model: Path, tmp_path: Path) -> None:
+    assert encode(model, write(tmp_path / "empty", []), tmp_path / "empty", processes=2) == 0
+    assert list(Encoded(tmp_path / "empty")) == []
+
+
+def test_indexes_are_those_of_a_sequence(model: Path, tmp_path: Path) -> None:
+    encode(model, write(tmp_path / "text", SENTENCES[:5]), tmp_path / "text", processes=1)
+    rows = Encoded(tmp_path / "text")
+    assert rows[-1].tolist() == rows[4].tolist()
+    assert [row.tolist() for row in rows[1:3]] == [rows[1].tolist(), rows[2].tolist()]
+    for beyond in (5, -6):
+        with pytest.raises(IndexError):
+            rows[beyond]
+
+
+def test_it_travels_to_a_process_as_its_path(model: Path, tmp_path: Path) -> None:
+    encode(model, write(tmp_path / "text", SENTENCES), tmp_path / "text", processes=1)
+    pickled = pickle.dumps(Encoded(tmp_path / "text"))
+    assert len(pickled) < 1000 < (tmp_path / "text.ids.npy").stat().st_size
+    assert pickle.loads(pickled)[3].tolist() == Encoded(tmp_path / "text")[3].tolist()
+
+
+def test_a_failure_leaves_what_was_there_and_no_temporary_file(model: Path, tmp_path: Path) -> None:
+    stem = tmp_path / "out" / "train.fr"
+    encode(model, write(tmp_path / "train.fr", SENTENCES), stem, processes=1)
+    before = {path.name: path.read_bytes() for path in stem.parent.iterdir()}
+    (tmp_path / "train.fr").write_bytes(b"fine\n\xff\n")
+    with pytest.raises(EntenteError, match=r"train\.fr, line 2"):
+        encode(model, tmp_path / "train.fr", stem, processes=1)
+    assert {path.name: path.read_bytes() for path in stem.parent.iterdir()} == before
+
+
+def test_missing_torn_and_foreign_files_are_refused(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(EntenteError, match="is missing: `dvc repro encode`"):
+        Encoded(tmp_path / "absent")
+    for name, count in (("one", 3), ("other", 4)):
+        encode(model, write(tmp_path / name, SENTENCES[:count]), tmp_path / name, processes=1)
+    (tmp_path / "other.offsets.npy").replace(tmp_path / "one.offsets.npy")
+    with pytest.raises(EntenteError, match=r"ids and .* expects"):
+        Encoded(tmp_path / "one")
+    (tmp_path / "one.offsets.npy").write_bytes(b"torn")
+    with pytest.raises(EntenteError, match="damaged"):
+        Encoded(tmp_path / "one")

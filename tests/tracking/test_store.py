@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from entente.errors import EntenteError
+from entente.tracking.runs import Runs
+from entente.tracking.store import open_store, tracking_uri
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
+
+
+def test_default_store_is_at_the_root_also_from_a_folder_below(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "below").mkdir()
+    monkeypatch.chdir(root / "below")
+    assert tracking_uri() == f"sqlite:///{root}/mlflow.db"
+
+
+def test_a_copy_that_dvc_made_for_an_experiment_uses_the_real_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = root / ".dvc" / "tmp" / "exps" / "copy"
+    copy.mkdir(parents=True)
+    (copy / "dvc.yaml").touch()
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_ROOT", str(root))
+    assert tracking_uri() == f"sqlite:///{root}/mlflow.db"
+
+
+@pytest.mark.parametrize(
+    ("given", "resolved"),
+    [
+        ("sqlite:///runs/all.db", "sqlite:///{root}/runs/all.db"),
+        ("sqlite:////elsewhere/all.db", "sqlite:////elsewhere/all.db"),
+        ("mlruns", "file://{root}/mlruns"),
+        ("file:./mlruns", "file://{root}/mlruns"),
+        ("file:///elsewhere/mlruns", "file:///elsewhere/mlruns"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("postgresql://me:secret@host/mlflow", "postgresql://me:secret@host/mlflow"),
+    ],
+)
+def test_the_environment_wins_and_relative_paths_start_at_the_root(
+    given: str, resolved: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+    assert tracking_uri() == resolved.format(root=root)
+
+
+def test_processes_that_meet_in_a_new_store_all_get_the_same_experiment(first_use: tuple[Path, list[str]]) -> None:
+    _, experiments = first_use
+    assert len(experiments) == 4
+    assert len(set(experiments)) == 1
+
+
+def test_artifacts_lie_beside_the_database(runs: Runs, root: Path, client: MlflowClient) -> None:
+    runs.find("none")
+    experiment = client.get_experiment_by_name("entente")
+    assert experiment is not None
+    assert experiment.artifact_location == f"file://{root}/mlartifacts"
+
+
+def test_a_store_that_cannot_be_used_is_named_without_its_password(root: Path) -> None:
+    with pytest.raises(EntenteError, match=r"(?s)//\*\*\*@host.*MLFLOW_TRACKING_URI") as error:
+        open_store("nosuchdriver://me:secret@host/mlflow", "entente")
+    assert "secret" not in str(error.value)
+
+
+def test_a_file_that_is_no_database_is_an_error_for_people(root: Path) -> None:
+    (root / "mlflow.db").write_text("not a database, but long enough to be taken for one " * 20)
+    with pytest.raises(EntenteError, match=r"mlflow\.db cannot be used"):
+        open_store(tracking_uri(), "entente")
+
+
+def test_a_deleted_experiment_says_how_to_bring_it_back(runs: Runs, root: Path, client: MlflowClient) -> None:
+    runs.find("none")
+    experiment = client.get_experiment_by_name("entente")
+    assert experiment is not None
+    client.delete_experiment(experiment.experiment_id)
+    with pytest.raises(EntenteError, match="mlflow experiments restore"):
+        open_store(tracking_uri(), "entente")
