@@ -32,6 +32,7 @@ from pipelines.tracked_run import identity, open_runs
 
 PREPARED, ENCODED, SUBWORDS = Path("data/prepared"), Path("data/encoded"), Path("artifacts/subwords/subwords.model")
 MODEL, CURVES, METRICS = Path("artifacts/model"), Path("artifacts/curves"), Path("artifacts/metrics/train.json")
+VALIDATED = ("bleu", "perplexity", "loss")
 
 
 def validation(subwords: Subwords, device: torch.device, run: Run, settings: dict[str, Any]) -> Validation:
@@ -120,9 +121,10 @@ def main() -> None:
         save(network, config, MODEL)
         shutil.copyfile(SUBWORDS, MODEL / "subwords.model")
         curves.write("train", ("loss", "learning_rate", "gradient_norm"), CURVES / "training.csv")
-        curves.write("val", ("loss", "perplexity", "bleu"), CURVES / "validation.csv")
+        curves.write("val", VALIDATED, CURVES / "validation.csv")
         METRICS.parent.mkdir(parents=True, exist_ok=True)
-        METRICS.write_text(json.dumps(best, indent=2) + "\n", encoding="utf-8")
+        figures = {"updates": best, **curves.rows("val", VALIDATED)[best]}
+        METRICS.write_text(json.dumps({"val": figures}, indent=2) + "\n", encoding="utf-8")
         for artifact in (PARAMETERS, MODEL):
             run.artifact(artifact, "model" if artifact is MODEL else "configuration")
     forget(checkpoints)

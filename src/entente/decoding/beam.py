@@ -101,25 +101,21 @@ def _begin(max_lengths: Tensor, beam: int) -> _Hypotheses:
     return _Hypotheses(rows, max_lengths, live, no_ids, nothing, nothing, no_ids)
 
 
-def _candidates(
-    logits: Tensor, hypotheses: _Hypotheses, eos: int, never: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _candidates(logits: Tensor, hypotheses: _Hypotheses, eos: int, never: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The 2N best extensions of each sentence, each (A, 2N): log-probabilities, parents, tokens."""
     alive, beam = hypotheses.live.shape
     # Of each row no more can be needed than N words and the ending; of all rows, N words and N endings.
     width = min(beam + 1 + len(never), logits.shape[1])
-    logits = logits.float()  # (A * N, V)
-    top, tokens = logits.topk(width)  # (A * N, C)
-    top = top.masked_fill(torch.isin(tokens, never), -torch.inf)
-    # At its greatest length a hypothesis can only end: its one candidate is EOS.
+    tokens = logits.topk(width).indices  # (A * N, C)
+    # At its greatest length a hypothesis can only end: its one candidate is EOS, and C - 1 are void.
     last = (hypotheses.max_lengths == hypotheses.live_ids.shape[2] + 1).repeat_interleave(beam)[:, None]
-    top = torch.where(last, pad(logits[:, eos : eos + 1], (0, width - 1), value=-torch.inf), top)
-    tokens = torch.where(last, eos, tokens).view(alive, -1)
-    log_probabilities = (top - logits.logsumexp(1, keepdim=True)).view(alive, beam, width)
-    totals = (hypotheses.live[:, :, None] + log_probabilities).flatten(1)  # (A, N * C)
+    tokens = torch.where(last, eos, tokens)
+    void = torch.isin(tokens, never) | (last & (torch.arange(width, device=tokens.device) > 0))
+    scores = logits.log_softmax(1, dtype=torch.float32).gather(1, tokens).masked_fill(void, -torch.inf)
+    totals = (hypotheses.live[:, :, None] + scores.view(alive, beam, width)).flatten(1)  # (A, N * C)
     totals, order = totals.sort(dim=1, descending=True, stable=True)
     totals, order = totals[:, : 2 * beam], order[:, : 2 * beam]
-    return totals, order // width, tokens.gather(1, order)
+    return totals, order // width, tokens.view(alive, -1).gather(1, order)
 
 
 def _grow(

@@ -53,9 +53,7 @@ class Decoding:
             if not value >= least:
                 raise EntenteError(f"decoding: {name} is {value}; choose at least {least}")
         if not math.isfinite(self.length_penalty):
-            raise EntenteError(
-                f"decoding: length_penalty is {self.length_penalty}; choose a number, such as 0.6"
-            )
+            raise EntenteError(f"decoding: length_penalty is {self.length_penalty}; choose a number, such as 0.6")
 
 
 @dataclass(frozen=True)
@@ -70,9 +68,7 @@ class Translation:
 class Translator:
     """Translates with a network in evaluation mode and float32. Order is kept; a blank line stays empty."""
 
-    def __init__(
-        self, network: Seq2Seq, subwords: Subwords, decoding: Decoding, device: torch.device
-    ) -> None:
+    def __init__(self, network: Seq2Seq, subwords: Subwords, decoding: Decoding, device: torch.device) -> None:
         """Move `network` to `device`, in float32 and evaluation mode."""
         self.network = network.to(device=device, dtype=torch.float32).eval()
         self.subwords = subwords
@@ -200,18 +196,14 @@ class Translator:
     def _search(self, sources: Sequence[list[int]], n: int) -> list[list[Translation]]:
         results: list[list[Translation]] = [[] for _ in sources]
         for batch in self._batches([len(ids) + 1 for ids in sources]):
-            for i, translations in zip(
-                batch, self._search_batch([sources[i] for i in batch], n), strict=True
-            ):
+            for i, translations in zip(batch, self._search_batch([sources[i] for i in batch], n), strict=True):
                 results[i] = translations
         return results
 
     @torch.inference_mode()
     def _search_batch(self, sources: Sequence[list[int]], n: int) -> list[list[Translation]]:
         src, src_mask = self._source(sources)
-        limits = (
-            src_mask.flatten(1).sum(1) * self.decoding.max_length_factor + self.decoding.max_length_offset
-        )
+        limits = src_mask.flatten(1).sum(1) * self.decoding.max_length_factor + self.decoding.max_length_offset
         found = beam_search(
             self.network.step,
             self.network.start(self.network.encode(src, src_mask), src_mask),

@@ -1,6 +1,7 @@
 """A side of a corpus as ids: one flat memory-mapped array, and the offsets of its sentences."""
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -106,6 +107,7 @@ _process_subwords: Subwords  # of this process, loaded once when it starts
 
 def _start_process(model: Path) -> None:
     global _process_subwords
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent's word is enough
     _process_subwords = Subwords(model)
 
 

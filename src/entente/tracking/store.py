@@ -14,7 +14,6 @@ from mlflow.exceptions import MlflowException
 from entente.errors import EntenteError
 
 SQLITE = "sqlite:///"
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the UI opens as one for language-model apps
 FIRST_USE_SECONDS = 120  # creating the schema takes about 3 s; a queue of processes may wait for it
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # "Creating initial MLflow database tables..."
@@ -84,7 +83,7 @@ def _experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, artifact_location=artifacts, tags=KIND))
+            return str(client.create_experiment(name, artifact_location=artifacts))
         except MlflowException:
             found = client.get_experiment_by_name(name)  # on a server, another process may have been faster
             if found is None:

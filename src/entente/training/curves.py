@@ -3,6 +3,7 @@
 import csv
 import json
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +35,21 @@ class Curves(Logger):
         with self.file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"step": step, **metrics}) + "\n")
 
-    def write(self, prefix: str, columns: tuple[str, ...], out: Path) -> None:
-        """Write the figures `prefix`/column as a CSV of update and columns, one row per update."""
+    def rows(self, prefix: str, columns: Sequence[str]) -> dict[int, dict[str, float]]:
+        """Return the figures `prefix`/column by the number of updates made, in order."""
         rows: dict[int, dict[str, float]] = {}
         for line in self.file.read_text(encoding="utf-8").splitlines():
             figures = json.loads(line)
             wanted = {column: figures[f"{prefix}/{column}"] for column in columns if f"{prefix}/{column}" in figures}
             if wanted:
                 # After a resumption an update can stand twice: the later figure is the one that counts.
-                rows.setdefault(figures["step"], {}).update(wanted)
+                rows.setdefault(figures["step"] + 1, {}).update(wanted)
+        return dict(sorted(rows.items()))
+
+    def write(self, prefix: str, columns: Sequence[str], out: Path) -> None:
+        """Write the figures `prefix`/column as a CSV of updates and columns."""
         out.parent.mkdir(parents=True, exist_ok=True)
         with out.open("w", newline="", encoding="utf-8") as table:
             writer = csv.DictWriter(table, ["update", *columns], lineterminator="\n")
             writer.writeheader()
-            writer.writerows({"update": step, **rows[step]} for step in sorted(rows))
+            writer.writerows({"update": update, **row} for update, row in self.rows(prefix, columns).items())

@@ -77,10 +77,10 @@ def fit(
     checkpoints: Path,
     loggers: Sequence[Logger],
     log_every: int,
-) -> dict[str, float]:
+) -> int:
     """Train, resuming from `checkpoints` where there is something; leave the best weights in the module.
 
-    Returns the figures of the best validation: `update`, `val/bleu`, `val/loss`, `val/perplexity`.
+    Returns after how many updates the network translated best.
     """
     keep_memory()
     _silence_lightning()
@@ -123,7 +123,7 @@ def fit(
     return _restore_best(module, Path(best.best_model_path))
 
 
-def _restore_best(module: TeacherForcing, file: Path) -> dict[str, float]:
+def _restore_best(module: TeacherForcing, file: Path) -> int:
     if not file.is_file():
         raise EntenteError(
             "training ended before its first validation, so there is no model to keep: "
@@ -131,7 +131,7 @@ def _restore_best(module: TeacherForcing, file: Path) -> dict[str, float]:
         )
     checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
-    return {"update": float(checkpoint["global_step"])}
+    return int(checkpoint["global_step"])
 
 
 def forget(checkpoints: Path) -> None:

@@ -5,8 +5,17 @@ from collections.abc import Sequence
 
 from entente.text.grammar.lexicon import english_s
 from entente.text.grammar.syntax import (
-    Agreement, Clause, Determiner, Names, Nominal, NounPhrase, Pronoun, Relative, Sentence, Undetermined,
-)  # fmt: skip
+    Agreement,
+    Clause,
+    Determiner,
+    Names,
+    Nominal,
+    NounPhrase,
+    Pronoun,
+    Relative,
+    Sentence,
+    Undetermined,
+)
 
 _SUBJECTS = ("I", "you", "he", "we", "you", "they")
 _OBJECTS = ("me", "you", "him", "us", "you", "them")
@@ -132,7 +141,9 @@ def _middle(clause: Clause) -> list[str]:
     return middle + ([clause.frequency.en] if clause.frequency else [])
 
 
-def _predicate(clause: Clause, agreement: Agreement, subject: Sequence[str] = (), *, inverted: bool = False) -> list[str]:
+def _predicate(
+    clause: Clause, agreement: Agreement, subject: Sequence[str] = (), *, inverted: bool = False
+) -> list[str]:
     """Verb and complements with the subject before them, or after the auxiliary."""
     auxiliary, rest = _verb(clause, agreement, inverted or clause.polarity == "not")
     front = [auxiliary] if auxiliary else []

@@ -4,61 +4,24 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
-from typing import Any, TextIO
+from typing import TextIO
 
 from entente.errors import EntenteError
 from entente.text.grammar import english
 from entente.text.grammar.composition import draw
 from entente.text.grammar.french import French
-from entente.text.grammar.lexicon import Lexicon, read_lexicon, read_yaml
 from entente.text.grammar.probes import Probe, minimal_pair
-from entente.text.grammar.sampling import TITLES, Choice, Rule, Sampler, read_rule
-from entente.text.grammar.syntax import Address, Agreement, Clause, NounPhrase, Sentence, Undetermined
+from entente.text.grammar.rules import Choice, read_grammar
+from entente.text.grammar.sampling import Sampler
+from entente.text.grammar.syntax import Clause, NounPhrase, Sentence, Undetermined
 
 SPLITS = ("train", "val", "test", "compositional", "longer")
 _HELD_OUT = 24  # one combination of words in so many is kept for the compositional test
 _PATIENCE = 20_000  # draws in vain before the rules count as exhausted
-
-
-@dataclass(frozen=True)
-class Grammar:
-    """Lexicon, rules by section (training, longer) and the sentences that training always has."""
-
-    lexicon: Lexicon
-    rules: dict[str, dict[str, Rule]]
-    always: dict[str, str]
-
-
-def read_grammar(folder: Path) -> Grammar:
-    """Read the YAML files of a grammar; a missing or broken one is an `EntenteError`."""
-    entries, phrases = read_yaml(folder / "rules.yaml"), read_yaml(folder / "phrases.yaml")
-    rules = {
-        section: {name: read_rule(name, own, entries["defaults"]) for name, own in entries[section].items()}
-        for section in entries
-        if section != "defaults"
-    }
-    lexicon = read_lexicon(folder)
-    return Grammar(lexicon, rules, {**phrases["anchors"], **_greetings(phrases["greetings"], lexicon)})
-
-
-def _greetings(greetings: list[dict[str, Any]], lexicon: Lexicon) -> dict[str, str]:
-    """Every greeting, said to nobody and to everybody."""
-    known = [Address(name.text, name.text, Agreement(2, False, name.feminine)) for name in lexicon.names]
-    said: dict[str, str] = {}
-    for greeting in greetings:
-        mark = greeting.get("mark", ".")
-        french_mark = mark if mark == "." else f" {mark}"
-        said[greeting["en"] + mark] = greeting["fr"] + french_mark
-        for address in (*known, *TITLES):
-            if address.en not in greeting.get("to", [address.en]):
-                continue
-            french = greeting.get("polite", greeting["fr"]) if address.agreement.polite else greeting["fr"]
-            said[f"{greeting['en']}, {address.en}{mark}"] = f"{french}, {address.fr}{french_mark}"
-    return said
 
 
 def translate(sentence: Sentence) -> tuple[str, str]:
@@ -93,7 +56,7 @@ class Seen:
 
 def combinations(sentence: Sentence) -> Iterator[tuple[str, str]]:
     """Adjective and noun, verb and object: what the compositional test holds out."""
-    pending: list[object] = [item for clause in sentence.clauses for item in (clause,)]
+    pending: list[object] = list(sentence.clauses)
     while pending:
         item = pending.pop()
         if isinstance(item, Clause):
@@ -167,7 +130,9 @@ class Expansion:
         while size > 0:
             vain += 1
             if vain > _PATIENCE:
-                raise EntenteError(f"the rules have no more new sentences for {name}, {size} are wanting; ask for fewer.")
+                raise EntenteError(
+                    f"the grammar has no more new sentences for {name}: {size} are wanting; ask for fewer."
+                )
             try:
                 sentence = draw(sampler, choice.draw(sampler.random))
                 if any(map(held_out, combinations(sentence))) != (name == "compositional"):
@@ -181,7 +146,16 @@ class Expansion:
 
 
 def write_corpus(
-    grammar: Path, out: Path, *, pairs: int, val: int, test: int, compositional: int, longer: int, probes: int, seed: int
+    grammar: Path,
+    out: Path,
+    *,
+    pairs: int,
+    val: int,
+    test: int,
+    compositional: int,
+    longer: int,
+    probes: int,
+    seed: int,
 ) -> dict[str, int]:
     """Expand `grammar` into out/{split}.{en,fr} and out/probes.jsonl; returns the number of lines of each.
 

@@ -7,8 +7,17 @@ from collections.abc import Sequence
 
 from entente.text.grammar.lexicon import Verb
 from entente.text.grammar.syntax import (
-    Address, Agreement, Clause, Names, Nominal, NounPhrase, Place, Pronoun, Relative, Sentence,
-)  # fmt: skip
+    Address,
+    Agreement,
+    Clause,
+    Names,
+    Nominal,
+    NounPhrase,
+    Place,
+    Pronoun,
+    Relative,
+    Sentence,
+)
 
 _ELIDED = frozenset(("je", "me", "te", "se", "le", "la", "de", "ne", "que", "ce"))
 _CONTRACTED = {("de", "le"): "du", ("de", "les"): "des", ("à", "le"): "au", ("à", "les"): "aux"}
@@ -26,7 +35,14 @@ _CONJUNCTIONS = {"and": ["et"], "but": [",", "mais"], "because": ["parce", "que"
 _ETRE = ("suis", "es", "est", "sommes", "êtes", "sont")
 _AVOIR = ("ai", "as", "a", "avons", "avez", "ont")
 _ALLER = ("vais", "vas", "va", "allons", "allez", "vont")
-_QUESTION_WORDS = {"polar": [], "where": ["où"], "when": ["quand"], "why": ["pourquoi"], "whom": ["qui"], "what": ["qu'"]}
+_QUESTION_WORDS = {
+    "polar": [],
+    "where": ["où"],
+    "when": ["quand"],
+    "why": ["pourquoi"],
+    "whom": ["qui"],
+    "what": ["qu'"],
+}
 
 
 def vowel(word: str) -> bool:

@@ -58,7 +58,14 @@ def english_ing(word: str) -> str:
 def french_present(infinitive: str) -> tuple[str, ...]:
     """Present of a regular verb in -er: je, tu, il, nous, vous, ils."""
     stem = infinitive[:-2]
-    return stem + "e", stem + "es", stem + "e", stem + ("eons" if stem.endswith("g") else "ons"), stem + "ez", stem + "ent"
+    return (
+        stem + "e",
+        stem + "es",
+        stem + "e",
+        stem + ("eons" if stem.endswith("g") else "ons"),
+        stem + "ez",
+        stem + "ent",
+    )
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,10 @@ class Noun:
     single: bool
     owned: bool
     classes: frozenset[str]
+
+    def within(self, classes: frozenset[str]) -> bool:
+        """Whether the noun, or one of its classes, is among `classes`."""
+        return self.en[0] in classes or not classes.isdisjoint(self.classes)
 
 
 @dataclass(frozen=True)
@@ -222,13 +233,21 @@ def read_yaml(path: Path) -> Any:
 
 def read_lexicon(folder: Path) -> Lexicon:
     """Read nouns, verbs, adjectives, conjugations and other words from the YAML files in `folder`."""
-    files = {stem: read_yaml(folder / f"{stem}.yaml") for stem in ("nouns", "verbs", "adjectives", "conjugations", "words")}
+    files = {
+        stem: read_yaml(folder / f"{stem}.yaml") for stem in ("nouns", "verbs", "adjectives", "conjugations", "words")
+    }
     words = files["words"]
     try:
         return Lexicon(
             nouns=tuple(_noun(entry, group) for group in files["nouns"] for entry in group["nouns"]),
-            verbs=tuple(_verb(entry, frame, files["conjugations"]) for frame in files["verbs"] for entry in files["verbs"][frame]),
-            adjectives=tuple(_adjective(entry, group) for group in files["adjectives"] for entry in group["adjectives"]),
+            verbs=tuple(
+                _verb(entry, frame, files["conjugations"])
+                for frame in files["verbs"]
+                for entry in files["verbs"][frame]
+            ),
+            adjectives=tuple(
+                _adjective(entry, group) for group in files["adjectives"] for entry in group["adjectives"]
+            ),
             names=tuple(Name(text, gender == "f") for gender in "mf" for text in words["names"][gender]),
             numbers=_phrases(words["numbers"]),
             degrees=_phrases(words["degrees"]),
@@ -244,4 +263,6 @@ def read_lexicon(folder: Path) -> Lexicon:
             ),
         )
     except (KeyError, ValueError, TypeError) as error:
-        raise EntenteError(f"{folder}: bad entry in the lexicon: {error}. Compare with the entries around it.") from error
+        raise EntenteError(
+            f"{folder}: bad entry in the lexicon: {error}. Compare with the entries around it."
+        ) from error

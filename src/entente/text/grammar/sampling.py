@@ -1,80 +1,34 @@
 """Random sentences: a rule says what may be drawn, the lexicon what goes with what."""
 
-from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any, TypeVar
 
-from entente.errors import EntenteError
 from entente.text.grammar.lexicon import Adjective, Lexicon, Noun, Verb
+from entente.text.grammar.rules import TITLES, Rule
 from entente.text.grammar.syntax import (
-    Address, Agreement, Determiner, Names, NounPhrase, Pronoun, Undetermined,
-)  # fmt: skip
+    Address,
+    Agreement,
+    Determiner,
+    Names,
+    NounPhrase,
+    Pronoun,
+    Undetermined,
+)
 
 _T = TypeVar("_T")
 _CANDIDATES = 4
+_PRONOUNS = {
+    "1": Pronoun(Agreement(1, False, None)),
+    "2": Pronoun(Agreement(2, False, None)),
+    "h": Pronoun(Agreement(3, False, False)),
+    "s": Pronoun(Agreement(3, False, True)),
+    "w": Pronoun(Agreement(1, True, None)),
+    "t": Pronoun(Agreement(3, True, None)),
+}
 _INDEFINITE = ("a", "some", "many", "number")
-TITLES = (
-    Address("sir", "monsieur", Agreement(2, False, False, True)),
-    Address("madam", "madame", Agreement(2, False, True, True)),
-    Address("ladies", "mesdames", Agreement(2, True, True, True)),
-    Address("gentlemen", "messieurs", Agreement(2, True, False, True)),
-    Address("ladies and gentlemen", "mesdames et messieurs", Agreement(2, True, False, True)),
-    Address("children", "les enfants", Agreement(2, True, False, True)),
-)
-
-
-class Choice:
-    """A weighted choice read from YAML: {option: weight}."""
-
-    def __init__(self, weights: Mapping[Any, float]) -> None:
-        self.options = list(weights)
-        self.limits = list(accumulate(weights.values()))
-
-    def draw(self, random: Random) -> Any:
-        """One option."""
-        if len(self.options) == 1:
-            return self.options[0]
-        return self.options[bisect(self.limits, random.random() * self.limits[-1])]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What a rule of `rules.yaml` says, defaults filled in. Plain numbers are probabilities."""
-
-    weight: float
-    frame: Choice
-    subject: Choice
-    object: Choice
-    determiner: Choice
-    plural: float
-    adjectives: Choice
-    relatives: Choice
-    relative_frame: Choice
-    tense: Choice
-    polarity: Choice
-    mood: Choice
-    address: Choice
-    manner: float
-    frequency: float
-    place: float
-    time: float
-    degree: float
-    followed: Choice
-    contracted: float
-
-
-def read_rule(name: str, own: Mapping[str, Any], defaults: Mapping[str, Any]) -> Rule:
-    """A rule with its defaults; an unknown key is an `EntenteError`."""
-    unknown = set(own) - set(defaults)
-    if unknown:
-        known = ", ".join(defaults)
-        raise EntenteError(f"rules.yaml: rule {name!r} has unknown {sorted(unknown)}; expected some of {known}.")
-    entries = {**defaults, **own}
-    return Rule(**{key: Choice(value) if isinstance(value, dict) else value for key, value in entries.items()})
 
 
 class Sampler:
@@ -117,9 +71,7 @@ class Sampler:
         return self.pick(
             ("noun", classes, unfit, count),
             self.lexicon.nouns,
-            lambda noun: (
-                bool(noun.classes & classes or noun.en[0] in classes) and noun.en[0] not in unfit and not (count and noun.mass)
-            ),
+            lambda noun: noun.within(classes) and noun.en[0] not in unfit and not (count and noun.mass),
         )
 
     def adjective(self, noun: Noun, *, predicate: bool, kind: str = "any") -> Adjective:
@@ -127,7 +79,7 @@ class Sampler:
 
         def fits(word: Adjective) -> bool:
             placed = {"any": True, "before": word.before, "after": not word.before, "second": word.second}[kind]
-            suits = bool(word.classes & noun.classes or noun.en[0] in word.classes) and noun.en[0] not in word.unfit
+            suits = noun.within(word.classes) and noun.en[0] not in word.unfit
             return suits and placed and (predicate or word.attribute)
 
         return self.pick(("adjective", noun.en, predicate, kind), self.lexicon.adjectives, fits)
@@ -138,7 +90,9 @@ class Sampler:
         if feminine is not None:
             classes.add("feminine person" if feminine else "masculine person")
         return self.pick(
-            ("of people", feminine), self.lexicon.adjectives, lambda word: bool(word.classes & classes) and not word.second
+            ("of people", feminine),
+            self.lexicon.adjectives,
+            lambda word: bool(word.classes & classes) and not word.second,
         )
 
     # -- noun phrases ----------------------------------------------------------------------------------------------
@@ -149,18 +103,20 @@ class Sampler:
             return ()
         if count == 1:
             return (self.adjective(noun, predicate=False),)
-        return self.adjective(noun, predicate=False, kind="before"), self.adjective(noun, predicate=False, kind="second")
+        first = self.adjective(noun, predicate=False, kind="before")
+        return first, self.adjective(noun, predicate=False, kind="second")
 
     def determiner(self, rule: Rule, noun: Noun, *, indefinite: bool, owning: bool = False) -> tuple[Determiner, bool]:
         """A determiner and whether the noun is plural. Only what can be owned is; kin is always somebody's."""
         kind = rule.determiner.draw(self.random)
         if "relative" in noun.classes and kind != "genitive" and not (owning and kind in ("a", "number")):
             kind = "possessive"
-        if kind in ("possessive", "genitive") and not noun.owned or not indefinite and kind in _INDEFINITE:
+        if (kind in ("possessive", "genitive") and not noun.owned) or (kind in _INDEFINITE and not indefinite):
             kind = "the"
         if noun.single and kind in ("some", "all", "many", "number", "a"):
-            kind = ("some" if indefinite else "the") if noun.mass else "possessive" if "relative" in noun.classes else "the"
-            return Determiner(kind, owner=self._owner() if kind == "possessive" else None), False
+            if "relative" in noun.classes:
+                return Determiner("possessive", owner=self._owner()), False
+            return Determiner("some" if noun.mass and indefinite else "the"), False
         plural = kind in ("some", "all", "many") or (kind != "a" and not noun.single and self.chance(rule.plural))
         if kind == "number":
             number = self.pick("numbers", self.lexicon.numbers)
@@ -172,12 +128,7 @@ class Sampler:
         return Determiner(kind), plural
 
     def _owner(self) -> Agreement:
-        return self.random.choice(
-            (
-                Agreement(1, False, None), Agreement(2, False, None), Agreement(3, False, False), Agreement(3, False, True),
-                Agreement(1, True, None), Agreement(3, True, None),
-            )
-        )  # fmt: skip
+        return self.pronoun("12hswt").agreement
 
     def _genitive(self, noun: Noun) -> Names | NounPhrase:
         if self.chance(0.5) or "relative" in noun.classes:
@@ -203,12 +154,7 @@ class Sampler:
 
     def pronoun(self, kinds: str) -> Pronoun:
         """A personal pronoun; `kinds` lists persons: 1 2 h(e) s(he) w(e) t(hem)."""
-        return Pronoun(
-            {
-                "1": Agreement(1, False, None), "2": Agreement(2, False, None), "h": Agreement(3, False, False),
-                "s": Agreement(3, False, True), "w": Agreement(1, True, None), "t": Agreement(3, True, None),
-            }[self.random.choice(kinds)]
-        )  # fmt: skip
+        return _PRONOUNS[kinds[int(self.random.random() * len(kinds))]]
 
     def address(self, kind: str) -> Address | None:
         """Somebody spoken to: none, name, names, group, sir or madam."""

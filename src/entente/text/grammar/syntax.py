@@ -53,7 +53,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Determiner:
-    """the, a, some, this, all, many, generic (none in English), number, possessive (with an owner's agreement), genitive (with an owner)."""
+    """the, a, some, this, all, many, number, generic (no word in English), possessive or genitive (with an owner)."""
 
     kind: str
     number: Phrase | None = None
