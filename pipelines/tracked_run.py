@@ -1,5 +1,6 @@
 """The tracking run of a stage: one for each training, found again by its fingerprint."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ def open_runs() -> Runs:
 def identity(fingerprint: str) -> tuple[str, str, dict[str, Any]]:
     """Return what a run is opened with: a name for people, the training's fingerprint and the parameters."""
     parameters = {group: read(group) for group in LOGGED}
-    name = f"{parameters['corpus']['name']}-{parameters['model']['kind']}-{fingerprint[:6]}"
+    experiment = os.environ.get("DVC_EXP_NAME", f"s{parameters['seed']}")
+    name = f"{parameters['corpus']['name']}-{parameters['model']['kind']}-{experiment}"
     return name, fingerprint, parameters
 
 

@@ -83,7 +83,12 @@ def main() -> None:
     every = min(training["validation"]["every"], updates)
     machine = Machine(trainer["accelerator"], trainer["devices"], trainer["precision"])
     data = ParallelData(
-        ENCODED, tokens=training["tokens"], workers=training["workers"], seed=read("seed"), languages=("en", "fr")
+        ENCODED,
+        tokens=training["tokens"],
+        accumulate=training["accumulate"],
+        workers=training["workers"],
+        seed=read("seed"),
+        languages=("en", "fr"),
     )
     resume = (checkpoints / "last.ckpt").exists()
     checkpoints.mkdir(parents=True, exist_ok=True)
@@ -94,7 +99,8 @@ def main() -> None:
             LabelSmoothedCrossEntropy(smoothing=training["smoothing"], ignored=PAD),
             Adam(**training["adam"]),
             choose(SCHEDULES, training["schedule"], "training.schedule")(updates=updates),
-            validation(subwords, torch.device(machine.device()), run, training["validation"]),
+            validation=validation(subwords, torch.device(machine.device()), run, training["validation"]),
+            seed=read("seed"),
         )
         best = fit(
             module,
@@ -104,6 +110,7 @@ def main() -> None:
                 accumulate=training["accumulate"],
                 clip=training["clip"],
                 validate_every=every,
+                checkpoint_every=training["checkpoint_every"],
                 patience=training["validation"]["patience"],
                 averaging=Averaging(**training["averaging"]) if training["averaging"] else None,
             ),

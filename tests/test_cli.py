@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -90,6 +91,11 @@ def test_what_a_person_can_mend_is_one_line_and_status_1(
 def test_alone_it_prints_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     entente(monkeypatch)
     assert "translate" in capsys.readouterr().out
+
+
+def test_it_knows_its_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    entente(monkeypatch, "--version")
+    assert re.fullmatch(r"entente \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
 
 def test_its_help_has_examples(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

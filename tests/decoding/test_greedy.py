@@ -1,7 +1,12 @@
+from pathlib import Path
+
+import pytest
 import torch
 
-from entente.decoding.greedy import greedy
-from tests.decoding.networks import BOS, EOS, PAD, VOCABULARY, Table
+from entente.decoding.greedy import greedy, translate
+from entente.text.subwords import Subwords
+from tests.decoding.conftest import SENTENCES
+from tests.decoding.networks import BOS, EOS, PAD, VOCABULARY, Copy, Table
 
 
 def decode(network: Table, sentences: list[int], max_lengths: list[int]) -> list[list[int]]:
@@ -36,6 +41,25 @@ def test_finished_sentences_leave_the_batch_when_they_are_half_of_it() -> None:
     network.table[1, :, EOS] = 9.0
     assert decode(network, [0, 1, 0, 0], [5, 5, 3, 5]) == [[4, 4, 4, 4], [], [4, 4], [4, 4, 4, 4]]
     assert network.rows == [4, 4, 2, 2]
+
+
+def test_the_search_stops_when_all_have_ended() -> None:
+    network = Table(sentences=1, max_length=5, seed=3)
+    network.table[:, :, EOS] = 9.0
+    assert decode(network, [0, 0], [5, 5]) == [[], []]
+    assert network.rows == [2]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_sentences_are_translated_in_order_and_the_mode_of_the_network_is_kept(
+    subwords_model: Path, training: bool
+) -> None:
+    subwords = Subwords(subwords_model)
+    network = Copy(len(subwords), 60).train(training)
+    sentences = [f"{SENTENCES[i % 4]} {i}" for i in range(300)]
+    found = translate(network, subwords, sentences, torch.device("cpu"), max_length_factor=1.0, max_length_offset=0)
+    assert found == sentences
+    assert network.training == training
 
 
 def test_no_sentence_is_no_work() -> None:

@@ -59,7 +59,7 @@ def folder(tmp_path: Path, subwords_model: Path, subwords: Subwords) -> Path:
 
 
 def test_translations_come_in_order_window_after_window(copier: Translator) -> None:
-    sentences = [f"{SENTENCES[i % 4]} {'cat ' * (i % 7)}{i}" for i in range(WINDOW + 100)]
+    sentences = [f"{i} {'cat ' * (i % 7)}".strip() for i in range(WINDOW + 100)]
     assert list(copier.translate(sentences)) == sentences
 
 
@@ -134,7 +134,7 @@ def test_more_hypotheses_than_the_beam_holds_are_refused(copier: Translator, n: 
 
 def test_a_translation_does_not_depend_on_its_batch(folder: Path) -> None:
     translator = Translator.load(folder, "cpu", replace(DECODING, batch_tokens=200))
-    sentences = [f"{SENTENCES[i % 5]} {i}"[-30:] for i in range(40)]
+    sentences = [f"{SENTENCES[i % 5]} {i}"[-30:] for i in range(20)]
     together = list(translator.hypotheses(sentences, 3))
     for sentence, translations in zip(sentences, together, strict=True):
         (alone,) = translator.hypotheses([sentence], 3)

@@ -27,9 +27,7 @@ def write(path: Path, sentences: list[str]) -> Path:
 
 def test_sentences_come_back_ended_by_eos(model: Path, tmp_path: Path) -> None:
     sentences = [*SENTENCES, "", "😀 unseen"]
-    tokens = encode(
-        model, write(tmp_path / "train.en", sentences), tmp_path / "out" / "train.en", processes=1
-    )
+    tokens = encode(model, write(tmp_path / "train.en", sentences), tmp_path / "out" / "train.en", processes=1)
     rows = Encoded(tmp_path / "out" / "train.en")
     subwords = Subwords(model)
     assert len(rows) == len(sentences)

@@ -26,9 +26,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module", params=["unigram", "bpe"])
-def subwords(
-    request: pytest.FixtureRequest, texts: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> Subwords:
+def subwords(request: pytest.FixtureRequest, texts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Subwords:
     folder = tmp_path_factory.mktemp(request.param)
     learn(texts, folder, kind=request.param, vocabulary=360, threads=1, sample=1000)
     return Subwords(folder / "subwords.model")
@@ -94,12 +92,8 @@ def test_digest_tells_vocabularies_apart(texts: list[Path], tmp_path: Path, subw
     assert Subwords(tmp_path / "subwords.model").digest != subwords.digest
 
 
-def test_a_vocabulary_the_corpus_cannot_fill_names_the_largest_that_it_can(
-    texts: list[Path], tmp_path: Path
-) -> None:
-    with pytest.raises(
-        EntenteError, match=r"vocabulary of 8000 pieces .* at most (\d+).*`subwords="
-    ) as caught:
+def test_a_vocabulary_the_corpus_cannot_fill_names_the_largest_that_it_can(texts: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(EntenteError, match=r"vocabulary of 8000 pieces .* at most (\d+).*`subwords=") as caught:
         learn(texts, tmp_path, kind="unigram", vocabulary=8000, threads=1, sample=1000)
     largest = int(str(caught.value).split("subwords.vocabulary=")[1].split(",")[0])
     learn(texts, tmp_path, kind="unigram", vocabulary=largest, threads=1, sample=1000)

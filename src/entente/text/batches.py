@@ -68,14 +68,21 @@ class TokenBudgetBatches(Sampler[list[int]]):
     """Numbers of pairs, by batches of at most `tokens` padded words on either side.
 
     Pairs are sorted by target and then source length, ties in random order, cut into batches, and the batches
-    shuffled: a pure function of seed and epoch, so that an interrupted epoch goes on where it stopped.
+    shuffled: a pure function of seed and epoch, so that an interrupted epoch goes on where it stopped. Where an
+    update takes several batches (`multiple`), the last ones that do not fill an update wait for another epoch.
     """
 
     def __init__(
-        self, source_lengths: NDArray[np.integer], target_lengths: NDArray[np.integer], *, tokens: int, seed: int
+        self,
+        source_lengths: NDArray[np.integer],
+        target_lengths: NDArray[np.integer],
+        *,
+        tokens: int,
+        seed: int,
+        multiple: int,
     ) -> None:
         self.source_lengths, self.target_lengths = source_lengths, target_lengths
-        self.tokens, self.seed = tokens, seed
+        self.tokens, self.seed, self.multiple = tokens, seed, multiple
         self.epoch = 0
         self.done = 0  # batches of this epoch that an interrupted run has seen already
         self._plan: tuple[int, list[NDArray[np.intp]]] | None = None
@@ -91,7 +98,8 @@ class TokenBudgetBatches(Sampler[list[int]]):
             order = np.lexsort((random.random(len(self.source_lengths)), self.source_lengths, self.target_lengths))
             batches = list(self._cut(order))
             random.shuffle(batches)  # type: ignore[arg-type]  # a list is shuffled in place
-            self._plan = self.epoch, batches
+            whole = len(batches) - len(batches) % self.multiple
+            self._plan = self.epoch, batches[: whole or len(batches)]
         return self._plan[1]
 
     def _cut(self, order: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:

@@ -82,8 +82,9 @@ def _encoded_blocks(subwords: Subwords, model: Path, text: Path, processes: int)
             yield _encode_block(subwords, block)
         return
     # spawn: forking a process in which threads run (tqdm's, torch's) may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, initializer=_start_process, initargs=(model,)) as pool:
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_process, (model,))
+    try:
         waiting: deque[Future[_Block]] = deque(pool.submit(_encode_in_process, block) for block in first)
         for block in blocks:
             waiting.append(pool.submit(_encode_in_process, block))
@@ -91,6 +92,12 @@ def _encoded_blocks(subwords: Subwords, model: Path, text: Path, processes: int)
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BaseException:  # Ctrl-C too, perhaps while processes start: none may be left that we would wait for
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
+    pool.shutdown()
 
 
 def _encode_block(subwords: Subwords, sentences: list[str]) -> _Block:

@@ -64,6 +64,7 @@ class Course:
     accumulate: int
     clip: float
     validate_every: int
+    checkpoint_every: int
     patience: int
     averaging: Averaging | None
 
@@ -85,15 +86,12 @@ def fit(
     keep_memory()
     _silence_lightning()
     device = machine.device()
-    best = ModelCheckpoint(
-        dirpath=checkpoints, filename="best", monitor=_BLEU, mode="max", enable_version_counter=False
+    best = ModelCheckpoint(checkpoints, "best", monitor=_BLEU, mode="max", save_last=True, enable_version_counter=False)
+    often = ModelCheckpoint(
+        checkpoints, "last", every_n_train_steps=course.checkpoint_every, enable_version_counter=False
     )
-    last = ModelCheckpoint(
-        dirpath=checkpoints, filename="last", save_on_exception=True, enable_version_counter=False,
-        every_n_train_steps=course.validate_every,
-    )  # fmt: skip
-    callbacks: list[Callback] = [Progress(), best, last]
-    callbacks.append(EarlyStopping(monitor=_BLEU, mode="max", patience=course.patience))
+    stop = EarlyStopping(monitor=_BLEU, mode="max", patience=course.patience)
+    callbacks: list[Callback] = [Progress(), best, often, stop]
     if course.averaging is not None:
         averaging = EMAWeightAveraging(
             decay=course.averaging.decay, update_every_n_steps=course.averaging.every, use_buffers=False
@@ -159,5 +157,7 @@ def _silence_lightning() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     # More loader workers would take the two cores' time from the training itself.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    # https://github.com/Lightning-AI/pytorch-lightning/issues/21355
+    # To find the checkpoints of an interrupted training is the point.
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    # Lightning 2.6 with torch 2.13
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")

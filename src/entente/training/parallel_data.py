@@ -46,12 +46,14 @@ class ResumableLoader(DataLoader[Any]):
 class ParallelData(pl.LightningDataModule):
     """Train and val of a folder of encoded text, in batches of at most `tokens` padded words on either side."""
 
-    def __init__(self, folder: Path, *, tokens: int, workers: int, seed: int, languages: tuple[str, str]) -> None:
+    def __init__(
+        self, folder: Path, *, tokens: int, accumulate: int, workers: int, seed: int, languages: tuple[str, str]
+    ) -> None:
         super().__init__()
         self.folder, self.tokens, self.workers, self.languages = folder, tokens, workers, languages
         self.train = self._pairs("train")
         self.val = self._pairs("val")
-        self.batches = self._batches(self.train, seed)
+        self.batches = self._batches(self.train, seed, accumulate)
 
     def _pairs(self, split: str) -> Pairs:
         source, target = (Encoded(self.folder / f"{split}.{language}") for language in self.languages)
@@ -65,8 +67,9 @@ class ParallelData(pl.LightningDataModule):
             )
         return Pairs(source, target)
 
-    def _batches(self, pairs: Pairs, seed: int) -> TokenBudgetBatches:
-        return TokenBudgetBatches(pairs.source.lengths, pairs.target.lengths, tokens=self.tokens, seed=seed)
+    def _batches(self, pairs: Pairs, seed: int, multiple: int) -> TokenBudgetBatches:
+        lengths = pairs.source.lengths, pairs.target.lengths
+        return TokenBudgetBatches(*lengths, tokens=self.tokens, seed=seed, multiple=multiple)
 
     def _loader(self, pairs: Pairs, batches: TokenBudgetBatches) -> ResumableLoader:
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
@@ -78,7 +81,7 @@ class ParallelData(pl.LightningDataModule):
 
     def val_dataloader(self) -> ResumableLoader:
         """Return the validation batches, the same each time."""
-        return self._loader(self.val, self._batches(self.val, 0))
+        return self._loader(self.val, self._batches(self.val, 0, 1))
 
     def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
         """Move one batch; Lightning calls this."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,8 +45,10 @@ class TeacherForcing(pl.LightningModule):
         adam: Adam,
         schedule: Callable[[int], float],
         validation: Validation,
+        seed: int,
     ) -> None:
         super().__init__()
+        self.seed = seed
         self.network, self.loss = network, loss
         self.adam, self.schedule, self.validation = adam, schedule, validation
         self._tokens, self._since = 0, time.perf_counter()
@@ -63,6 +66,11 @@ class TeacherForcing(pl.LightningModule):
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(adam, self.schedule)
         return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Make dropout a pure function of seed, epoch and batch, so that an interrupted training resumes exactly."""
+        key = np.random.SeedSequence((self.seed, self.current_epoch, batch_idx))
+        torch.manual_seed(int(key.generate_state(1, np.uint64)[0]))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of one batch."""

@@ -36,7 +36,7 @@ def draw_clause(sampler: Sampler, rule: Rule, frame: str, kind: str, mood: str) 
     never = polarity == "never" and (tense != "present" or verb.stative)
     if never or (polarity == "no longer" and tense in ("past", "future")):
         polarity = "not"
-    subject = None if mood == "who" else _subject(sampler, rule, verb, kind, mood)
+    subject = None if mood == "who" else _subject(sampler, rule, verb, kind, mood, polarity)
     clause = Clause(subject, verb, tense, polarity)
     if frame in ("presentation", "existence"):
         clause = _presented(sampler, rule, clause)
@@ -47,14 +47,14 @@ def draw_clause(sampler: Sampler, rule: Rule, frame: str, kind: str, mood: str) 
     return _circumstances(sampler, rule, clause, mood)
 
 
-def _subject(sampler: Sampler, rule: Rule, verb: Verb, kind: str, mood: str) -> Nominal:
+def _subject(sampler: Sampler, rule: Rule, verb: Verb, kind: str, mood: str, polarity: str) -> Nominal:
     match kind:
         case "noun":
             noun = sampler.noun(verb.subject & _ANIMATE if verb.frame != "copula" else verb.subject)
             # An indefinite subject is natural now and then, before a verb that tells what it does.
             indefinite = mood == "statement" and verb.frame not in ("copula", "location") and sampler.chance(0.4)
             phrase = sampler.noun_phrase(rule, noun, indefinite=indefinite)
-            if phrase.determiner.kind == "some":
+            if phrase.determiner.kind == "some" or (phrase.determiner.kind == "all" and polarity != "affirmative"):
                 phrase = replace(phrase, determiner=Determiner("the"))
             return _with_relatives(sampler, rule, phrase, rule.relatives.draw(sampler.random))
         case "name":
@@ -139,6 +139,10 @@ def _objects(sampler: Sampler, rule: Rule, clause: Clause, mood: str) -> Clause:
         return clause  # the question word is the object
     kind = "noun" if verb.frame == "oblique" else rule.object.draw(sampler.random)
     clause = replace(clause, object=_nominal_object(sampler, rule, clause, kind))
+    if isinstance(clause.object, NounPhrase) and clause.polarity != "affirmative":
+        number = clause.object.determiner.number
+        if number and number.en == "one":
+            raise Undetermined("not one: not a single one?")
     if verb.frame == "ditransitive":
         if sampler.chance(0.4):
             recipient: Nominal = sampler.pronoun("12hhsswt")
@@ -162,7 +166,8 @@ def _presented(sampler: Sampler, rule: Rule, clause: Clause) -> Clause:
     if singular_only or phrase.determiner.kind in ("the", "this", "all"):
         phrase = replace(phrase, determiner=Determiner("a"), plural=False)
     subject = Pronoun(Agreement(3, phrase.plural, False), "this" if clause.verb.frame == "presentation" else "there")
-    return replace(clause, subject=subject, object=phrase)
+    polarity = "affirmative" if phrase.determiner.kind == "number" else clause.polarity
+    return replace(clause, subject=subject, object=phrase, polarity=polarity)
 
 
 def _predicative(sampler: Sampler, rule: Rule, clause: Clause) -> Clause:
@@ -209,7 +214,11 @@ def _circumstances(sampler: Sampler, rule: Rule, clause: Clause, mood: str) -> C
     if sampler.chance(rule.time) and not verb.stative and mood != "when" and not clause.frequency:
         tense, clumsy = clause.tense, verb.particle or "-"  # not "come in in winter"
         time = sampler.pick(
-            ("time", tense, clumsy), lexicon.times, lambda time: tense in time.fits and not time.en.startswith(clumsy)
+            ("time", tense, verb.en, clumsy),
+            lexicon.times,
+            lambda time: (
+                tense in time.fits and verb.en in (time.verbs or (verb.en,)) and not time.en.startswith(clumsy)
+            ),
         )
         clause = replace(clause, time=time)
     return clause

@@ -67,22 +67,25 @@ def _anaphora(sampler: Sampler, rule: Rule, sentence: Sentence, conjunction: str
     subject = first.subject
     assert subject is not None
     because = conjunction == "because"
-    if because and (first.polarity != "affirmative" or not _about(subject) & _ANIMATE):
+    moved = first.predicate is not None and first.predicate.scale in ("mood", "strength")
+    if because and (first.polarity != "affirmative" or not moved):
         raise Undetermined("not because")
+    # She is sad and she cries; she is tired, but she is not sad; she is tired because she works.
+    contrary = sampler.chance(0.2) if because else (conjunction == "but") != (first.polarity != "affirmative")
+    polarity = "not" if contrary else "affirmative"
     classes = _about(subject)
     neuter = "person" not in classes and not subject.agreement.plural
     pronoun = Pronoun(subject.agreement, "neuter" if neuter else "personal")
     if because or (classes & _ANIMATE and sampler.chance(0.5)):
         verb = sampler.verb("intransitive", classes & _ANIMATE)
         tense = "progressive" if verb.progressive else "present"
-        second = Clause(pronoun, verb, tense, "not" if sampler.chance(0.2 if because else 0.4) else "affirmative")
+        second = Clause(pronoun, verb, tense, polarity)
         if verb.place == "required":
             second = replace(second, place=draw_place(sampler, verb))
     else:
         noun = subject.noun if isinstance(subject, NounPhrase) else None
         feminine = subject.agreement.feminine
         predicate = sampler.adjective(noun, predicate=True) if noun else sampler.personal_adjective(feminine)
-        polarity = "not" if sampler.chance(0.2) else "affirmative"
         second = Clause(pronoun, sampler.lexicon.be, "present", polarity, predicate=predicate)
     return replace(sentence, clauses=(first, second), conjunctions=(conjunction,))
 

@@ -50,8 +50,8 @@ def _swapped_numbers(verb: Verb) -> Verb:
 
 
 def _plural_flipped(phrase: NounPhrase) -> NounPhrase:
-    if phrase.noun.single:
-        raise Undetermined("no plural")
+    if phrase.noun.single or phrase.determiner.kind not in ("the", "this", "possessive", "genitive"):
+        raise Undetermined("one number only")
     return replace(phrase, plural=not phrase.plural)
 
 
@@ -97,8 +97,11 @@ def adjective_order(sampler: Sampler, sentence: Sentence) -> Contrast:
     if len(phrase.adjectives) != 1:
         raise Undetermined("no adjective")
     adjective = phrase.adjectives[0]
-    kind = "after" if adjective.before else "before"
-    partner = replace(phrase, adjectives=(sampler.adjective(phrase.noun, predicate=False, kind=kind),))
+    other = sampler.adjective(phrase.noun, predicate=False, kind="second" if adjective.before else "before")
+    # Some adjectives may change sides (un énorme chien, un chien jeune); those of colour, origin, size and beauty may not.
+    if "age" in (adjective.scale, other.scale) or not (adjective.before or adjective.second):
+        raise Undetermined("either side will do")
+    partner = replace(phrase, adjectives=(other,))
     bad = replace(phrase, adjectives=(replace(adjective, before=not adjective.before),))
     if phrase is clause.object:
         return _with(sentence, replace(clause, object=partner)), _with(sentence, replace(clause, object=bad))
@@ -203,9 +206,9 @@ def passe_compose_avoir(sampler: Sampler, sentence: Sentence) -> Contrast:
 def near_future(sampler: Sampler, sentence: Sentence) -> Contrast:
     """He is going to eat / he is eating."""
     clause = _only(sentence)
-    if clause.tense != "future":
-        raise Undetermined("not the future")
-    return _with(sentence, replace(clause, tense="progressive" if clause.verb.progressive else "present")), None
+    if clause.tense != "future" or not clause.verb.progressive:
+        raise Undetermined("no such pair")
+    return _with(sentence, replace(clause, tense="progressive")), None
 
 
 def numbers(sampler: Sampler, sentence: Sentence) -> Contrast:

@@ -21,6 +21,7 @@ _SUBJECTS = ("I", "you", "he", "we", "you", "they")
 _OBJECTS = ("me", "you", "him", "us", "you", "them")
 _POSSESSIVES = ("my", "your", "his", "our", "your", "their")
 _QUESTION_WORDS = {"polar": [], "where": ["where"], "when": ["when"], "why": ["why"], "whom": ["who"], "what": ["what"]}
+_COMMAS = re.compile(",+")
 _PEOPLE = "person"
 _NOT = re.compile(r"\b(is|are|do|does|did) not\b", re.IGNORECASE)
 _BE = re.compile(r"\b(I|you|he|she|it|we|they) (am|are|is)\b(?!,|\.)", re.IGNORECASE)
@@ -201,5 +202,5 @@ def _contract(text: str) -> str:
 
 def finish(words: Sequence[str], mark: str) -> str:
     """Join words; commas cling and double as well as final ones vanish; capital first, mark last."""
-    text = " ".join(words).replace(" ,", ",").replace(",,", ",").rstrip(",")
+    text = _COMMAS.sub(",", " ".join(words).replace(" ,", ",")).rstrip(",")
     return text[0].upper() + text[1:] + mark

@@ -93,13 +93,14 @@ class Expansion:
         for source, target in self.grammar.always.items():
             self._seen.new(source, target)
 
-    def _sampler(self, name: str) -> Sampler:
+    def sampler(self, name: str) -> Sampler:
+        """A sampler whose chance depends on the seed and the name alone."""
         return Sampler(self.grammar.lexicon, Random(f"{self.seed}/{name}"))
 
     def probes(self, count: int) -> Iterator[Probe]:
         """At least `count` probes of each phenomenon, partners of a pair next to each other."""
         for phenomenon, rule in self.grammar.rules["probes"].items():
-            sampler, given, vain = self._sampler(phenomenon), 0, 0
+            sampler, given, vain = self.sampler(phenomenon), 0, 0
             while given < count:
                 vain += 1
                 if vain > _PATIENCE:
@@ -126,7 +127,7 @@ class Expansion:
             size -= len(always)
         rules = self.grammar.rules["longer" if name == "longer" else "training"]
         choice = Choice({rule: rule.weight for rule in rules.values()})
-        sampler, vain = self._sampler(name), 0
+        sampler, vain = self.sampler(name), 0
         while size > 0:
             vain += 1
             if vain > _PATIENCE:

@@ -3,6 +3,7 @@
 Conventions: the apostrophe is ', a plain space stands before ? and !, yes-or-no questions take "est-ce que".
 """
 
+import re
 from collections.abc import Sequence
 
 from entente.text.grammar.lexicon import Verb
@@ -19,6 +20,7 @@ from entente.text.grammar.syntax import (
     Sentence,
 )
 
+_COMMAS = re.compile(",+")
 _ELIDED = frozenset(("je", "me", "te", "se", "le", "la", "de", "ne", "que", "ce"))
 _CONTRACTED = {("de", "le"): "du", ("de", "les"): "des", ("à", "le"): "au", ("à", "les"): "aux"}
 _VOWELS = frozenset("aàâeéèêëiîïoôuùûœh")
@@ -67,7 +69,8 @@ def sandhi(words: Sequence[str]) -> list[str]:
 def finish(words: Sequence[str], mark: str, *, smooth: bool = True) -> str:
     """Join words with elision and contraction (unless not `smooth`, for a wrong answer); capital first, mark last."""
     spoken = sandhi(words) if smooth else words
-    text = " ".join(spoken).replace("' ", "'").replace(" ,", ",").replace(",,", ",").replace("*", "").rstrip(",")
+    text = " ".join(spoken).replace("' ", "'").replace(" ,", ",").replace("*", "")
+    text = _COMMAS.sub(",", text).rstrip(",")
     return text[0].upper() + text[1:] + mark
 
 

@@ -103,7 +103,7 @@ class Adjective:
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb in both languages: `present` is je to ils, `participles` the four forms, `preposition` leads the object."""
+    """A verb in both languages: `present` is je to ils, `participles` agree, `preposition` leads the object."""
 
     frame: str
     en: str
@@ -138,6 +138,7 @@ class Phrase:
     en: str
     fr: str
     fits: frozenset[str] = frozenset()
+    verbs: frozenset[str] = frozenset()  # empty: any
     early: bool = False
     dwelling: bool = False
 
@@ -184,18 +185,31 @@ def _noun(entry: Mapping[str, Any], group: Mapping[str, Any]) -> Noun:
     if owned and "animal" in classes:
         classes.add("pet")
     return Noun(
-        (en, plural_en), (fr, plural_fr), feminine, mass, mass or entry.get("single", False),
-        owned, frozenset(classes),
-    )  # fmt: skip
+        en=(en, plural_en),
+        fr=(fr, plural_fr),
+        feminine=feminine,
+        mass=mass,
+        single=mass or entry.get("single", False),
+        owned=owned,
+        classes=frozenset(classes),
+    )
 
 
 def _adjective(entry: Mapping[str, Any], group: Mapping[str, Any]) -> Adjective:
     fr = entry["fr"]
     forms = (fr,) * 4 if entry.get("invariable") else agreeing(fr, entry.get("feminine", french_feminine(fr)))
     return Adjective(
-        entry["en"], forms, entry.get("vowel", fr), group.get("before", False), entry.get("graded", True),
-        entry.get("attribute", True), group.get("second", False), entry["scale"], frozenset(group["of"]), frozenset(entry.get("unfit", ())),
-    )  # fmt: skip
+        en=entry["en"],
+        fr=forms,
+        vowel=entry.get("vowel", fr),
+        before=group.get("before", False),
+        graded=entry.get("graded", True),
+        attribute=entry.get("attribute", True),
+        second=group.get("second", False),
+        scale=entry["scale"],
+        classes=frozenset(group["of"]),
+        unfit=frozenset(entry.get("unfit", ())),
+    )
 
 
 def _verb(entry: Mapping[str, Any], frame: str, conjugations: Mapping[str, Any]) -> Verb:
@@ -210,11 +224,26 @@ def _verb(entry: Mapping[str, Any], frame: str, conjugations: Mapping[str, Any])
     place = {True: "allowed", False: "", "required": "required"}[entry.get("place", False)]
     stative = entry.get("stative", False)
     return Verb(
-        frame, en, entry.get("past", english_past(en)), entry.get("ing", english_ing(en)), entry.get("particle", ""),
-        infinitive, present, agreeing(participle, participle + "e"), reflexive, reflexive or entry.get("etre", False),
-        entry.get("after", ""), entry.get("preposition", ""), frozenset(entry["subject"]), frozenset(entry.get("object", ())),
-        frozenset(entry.get("unfit", ())), stative, not stative and not entry.get("noprogressive", False), entry.get("generic", False), place,
-    )  # fmt: skip
+        frame=frame,
+        en=en,
+        en_past=entry.get("past", english_past(en)),
+        en_ing=entry.get("ing", english_ing(en)),
+        particle=entry.get("particle", ""),
+        fr=infinitive,
+        present=present,
+        participles=agreeing(participle, participle + "e"),
+        reflexive=reflexive,
+        etre=reflexive or entry.get("etre", False),
+        after=entry.get("after", ""),
+        preposition=entry.get("preposition", ""),
+        subject=frozenset(entry["subject"]),
+        object=frozenset(entry.get("object", ())),
+        unfit=frozenset(entry.get("unfit", ())),
+        stative=stative,
+        progressive=not stative and not entry.get("noprogressive", False),
+        generic=entry.get("generic", False),
+        place=place,
+    )
 
 
 def _phrases(entries: Mapping[str, str]) -> tuple[Phrase, ...]:
@@ -253,10 +282,13 @@ def read_lexicon(folder: Path) -> Lexicon:
             degrees=_phrases(words["degrees"]),
             frequencies=_phrases(words["frequencies"]),
             manners=tuple(
-                Phrase(entry["en"], entry["fr"], frozenset(entry["verbs"]), entry.get("early", False))
+                Phrase(entry["en"], entry["fr"], frozenset(entry["verbs"]), early=entry.get("early", False))
                 for entry in words["manners"]
             ),
-            times=tuple(Phrase(entry["en"], entry["fr"], frozenset(entry["tense"])) for entry in words["times"]),
+            times=tuple(
+                Phrase(entry["en"], entry["fr"], frozenset(entry["tense"]), frozenset(entry.get("verbs", ())))
+                for entry in words["times"]
+            ),
             prepositions=tuple(
                 Phrase(entry["en"], entry["fr"], frozenset(entry["of"]), dwelling=entry.get("dwelling", False))
                 for entry in words["prepositions"]

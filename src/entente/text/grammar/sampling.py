@@ -109,7 +109,11 @@ class Sampler:
     def determiner(self, rule: Rule, noun: Noun, *, indefinite: bool, owning: bool = False) -> tuple[Determiner, bool]:
         """A determiner and whether the noun is plural. Only what can be owned is; kin is always somebody's."""
         kind = rule.determiner.draw(self.random)
-        if "relative" in noun.classes and kind != "genitive" and not (owning and kind in ("a", "number")):
+        if "relative" in noun.classes and owning:
+            if noun.single:
+                raise Undetermined("everybody has a mother")
+            kind = "number" if kind == "number" else "a"
+        elif "relative" in noun.classes and kind != "genitive":
             kind = "possessive"
         if (kind in ("possessive", "genitive") and not noun.owned) or (kind in _INDEFINITE and not indefinite):
             kind = "the"

@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from entente.text.batches import Batch, TokenBudgetBatches, collate, pad
+from entente.text.subwords import BOS, EOS, PAD
+
+
+def lengths(seed: int = 0, pairs: int = 3000) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    source = random.integers(3, 40, pairs)
+    return source, np.maximum(2, source + random.integers(-3, 6, pairs))
+
+
+def sampler(tokens: int = 500, seed: int = 1) -> TokenBudgetBatches:
+    return TokenBudgetBatches(*lengths(), tokens=tokens, seed=seed, multiple=1)
+
+
+def test_every_pair_stands_in_exactly_one_batch() -> None:
+    numbers = [number for batch in sampler() for number in batch]
+    assert sorted(numbers) == list(range(3000))
+
+
+def test_no_batch_is_over_the_budget_and_nearly_all_of_it_is_words() -> None:
+    source, target = lengths()
+    padded = real = 0
+    for batch in sampler():
+        sizes = [max(side[batch]) * len(batch) for side in (source, target)]
+        assert max(sizes) <= 500
+        padded += sizes[1]
+        real += target[batch].sum()
+    assert real / padded > 0.98
+
+
+def test_a_sentence_beyond_the_budget_travels_alone() -> None:
+    batches = list(TokenBudgetBatches(np.array([5, 90, 5]), np.array([5, 5, 5]), tokens=20, seed=0, multiple=1))
+    assert [1] in batches
+    assert sorted(map(len, batches)) == [1, 2]
+
+
+def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+    first, again, other_seed, other_epoch = sampler(), sampler(), sampler(seed=2), sampler()
+    other_epoch.set_epoch(1)
+    assert list(first) == list(again)
+    assert list(first) != list(other_seed)
+    assert list(first) != list(other_epoch)
+    assert len(first) == len(other_epoch)
+
+
+def test_an_interrupted_epoch_goes_on_where_it_stopped() -> None:
+    whole, rest = sampler(), sampler()
+    rest.done = 7
+    assert list(rest) == list(whole)[7:]
+    rest.set_epoch(1)
+    whole.set_epoch(1)
+    assert list(rest) == list(whole)
+
+
+def test_collate_shifts_the_target_by_one() -> None:
+    batch = collate([(np.array([7, 8, EOS]), np.array([9, EOS])), (np.array([5, EOS]), np.array([4, 6, 10, EOS]))])
+    assert batch.src.tolist() == [[7, 8, EOS], [5, EOS, PAD]]
+    assert batch.src_mask[:, 0, 0].tolist() == [[True, True, True], [True, True, False]]
+    assert batch.tgt_out.tolist() == [[9, EOS, PAD, PAD], [4, 6, 10, EOS]]
+    assert batch.tgt_in[1].tolist() == [BOS, 4, 6, 10]
+    assert batch.tgt_in[0, :2].tolist() == [BOS, 9]
+
+
+def test_a_batch_moves_as_one(tmp_path: Path) -> None:
+    batch = collate([(np.array([7, EOS]), np.array([9, EOS]))]).to("cpu")
+    assert isinstance(batch, Batch)
+    assert all(isinstance(tensor, torch.Tensor) for tensor in (batch.src, batch.src_mask, batch.tgt_in, batch.tgt_out))
+
+
+@pytest.mark.parametrize("sentences", [[], [[EOS]], [[5, 6, EOS], [EOS]]])
+def test_pad_keeps_every_id(sentences: list[list[int]]) -> None:
+    padded = pad(sentences)
+    assert [[i for i in row if i != PAD] for row in padded.tolist()] == sentences
+
+
+def test_an_epoch_is_made_of_whole_updates() -> None:
+    batches = TokenBudgetBatches(*lengths(), tokens=500, seed=1, multiple=4)
+    assert len(batches) % 4 == 0
+    assert len(sampler()) - 4 < len(batches) <= len(sampler())
