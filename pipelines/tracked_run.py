@@ -4,10 +4,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from entente.model.weights import read_config
 from entente.tracking.runs import Run, Runs
 from pipelines.parameters import read
 
+PREPARED, LOCK = Path("data/prepared"), Path("dvc.lock")
 LOGGED = ("seed", "corpus", "subwords", "model", "training", "trainer", "decoding", "evaluation")
 
 
@@ -36,3 +39,17 @@ def evaluated_run(model: Path) -> Run:
     none (the weights came from DVC's cache) a new one is begun.
     """
     return open_runs().evaluate(*identity(read_config(model)["fingerprint"]), {})
+
+
+def note_data(run: Run, split: str, *, context: str, rows: int) -> None:
+    """Note in a run which data it used: the prepared split, by DVC's hash of the folder where dvc.lock has one."""
+    corpus = read("corpus")["name"]
+    run.dataset(f"{corpus}/{split}", str(PREPARED), _hash(PREPARED), context=context, rows=rows)
+
+
+def _hash(folder: Path) -> str:
+    if not LOCK.exists():
+        return "not in dvc.lock"
+    stages = yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"].values()
+    outs = (out for stage in stages for out in stage.get("outs", []))
+    return next((str(out["md5"]) for out in outs if out["path"] == folder.as_posix()), "not in dvc.lock")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
 
 from entente.decoding import greedy
@@ -28,7 +27,7 @@ from entente.training.parallel_data import ParallelData
 from entente.training.schedule import SCHEDULES
 from entente.training.teacher_forcing import Adam, TeacherForcing, Validation
 from pipelines.parameters import PARAMETERS, inputs, read
-from pipelines.tracked_run import identity, open_runs
+from pipelines.tracked_run import identity, note_data, open_runs
 
 PREPARED, ENCODED, SUBWORDS = Path("data/prepared"), Path("data/encoded"), Path("artifacts/subwords/subwords.model")
 MODEL, CURVES, METRICS = Path("artifacts/model"), Path("artifacts/curves"), Path("artifacts/metrics/train.json")
@@ -70,70 +69,82 @@ def validation(subwords: Subwords, device: torch.device, run: Run, settings: dic
     return Validation(translate, score, show)
 
 
+def module(network: Seq2Seq, judge: Validation, updates: int) -> TeacherForcing:
+    """Join the network with the loss, the optimizer and the schedule of params.yaml."""
+    training = read("training")
+    return TeacherForcing(
+        network,
+        LabelSmoothedCrossEntropy(smoothing=training["smoothing"], ignored=PAD),
+        Adam(**training["adam"]),
+        choose(SCHEDULES, training["schedule"], "training.schedule")(updates=updates),
+        validation=judge,
+        seed=read("seed"),
+    )
+
+
+def course(updates: int) -> Course:
+    """Return how long and in what portions params.yaml says to train."""
+    training = read("training")
+    return Course(
+        updates=updates,
+        accumulate=training["accumulate"],
+        clip=training["clip"],
+        validate_every=min(training["validation"]["every"], updates),
+        checkpoint_every=training["checkpoint_every"],
+        patience=training["validation"]["patience"],
+        averaging=Averaging(**training["averaging"]) if training["averaging"] else None,
+    )
+
+
+def write_outs(network: Seq2Seq, subwords: Subwords, mark: str, curves: Curves, best: int) -> None:
+    """Write the model as a folder that translates by itself, the learning curves and the metrics."""
+    names = {"network": read("model"), "vocabulary": len(subwords), "subwords": subwords.digest, "fingerprint": mark}
+    save(network, names, MODEL)
+    shutil.copyfile(SUBWORDS, MODEL / "subwords.model")
+    curves.write("train", ("loss", "learning_rate", "gradient_norm"), CURVES / "training.csv")
+    curves.write("val", VALIDATED, CURVES / "validation.csv")
+    METRICS.parent.mkdir(parents=True, exist_ok=True)
+    figures = {"updates": best, **curves.rows("val", VALIDATED)[best]}
+    METRICS.write_text(json.dumps({"val": figures}, indent=2) + "\n", encoding="utf-8")
+
+
 @for_people
 def main() -> None:
-    """Train, log to MLflow, and write the model, its learning curves and its metrics."""
-    training, trainer = read("training"), read("trainer")
+    """Train, resuming where an interruption left off, log to MLflow, and write the outs."""
+    seed, training, trainer = read("seed"), read("training"), read("trainer")
     mark = fingerprint(*inputs("train"))
     checkpoints = Path(os.environ.get("DVC_ROOT", ".")) / "checkpoints" / mark
-    subwords = Subwords(SUBWORDS)
-    pl.seed_everything(read("seed"), verbose=False)
-    network = build(read("model"), len(subwords))
-    updates = trainer["limit_updates"] or training["updates"]
-    every = min(training["validation"]["every"], updates)
     machine = Machine(trainer["accelerator"], trainer["devices"], trainer["precision"])
+    subwords = Subwords(SUBWORDS)
     data = ParallelData(
         ENCODED,
         tokens=training["tokens"],
         accumulate=training["accumulate"],
         workers=training["workers"],
-        seed=read("seed"),
+        seed=seed,
         languages=("en", "fr"),
     )
+    torch.manual_seed(seed)
+    network = build(read("model"), len(subwords))
+    updates = trainer["limit_updates"] or training["updates"]
     resume = (checkpoints / "last.ckpt").exists()
     checkpoints.mkdir(parents=True, exist_ok=True)
+    curves = Curves(checkpoints / "curves.jsonl")
     with open_runs().train(*identity(mark), {}, resume=resume) as run:
-        curves = Curves(checkpoints / "curves.jsonl")
-        module = TeacherForcing(
-            network,
-            LabelSmoothedCrossEntropy(smoothing=training["smoothing"], ignored=PAD),
-            Adam(**training["adam"]),
-            choose(SCHEDULES, training["schedule"], "training.schedule")(updates=updates),
-            validation=validation(subwords, torch.device(machine.device()), run, training["validation"]),
-            seed=read("seed"),
-        )
+        note_data(run, "train", context="training", rows=len(data.train))
+        judge = validation(subwords, torch.device(machine.device()), run, training["validation"])
         best = fit(
-            module,
+            module(network, judge, updates),
             data,
-            course=Course(
-                updates=updates,
-                accumulate=training["accumulate"],
-                clip=training["clip"],
-                validate_every=every,
-                checkpoint_every=training["checkpoint_every"],
-                patience=training["validation"]["patience"],
-                averaging=Averaging(**training["averaging"]) if training["averaging"] else None,
-            ),
+            course=course(updates),
             machine=machine,
             checkpoints=checkpoints,
             loggers=[RunLogger(run), curves],
             log_every=read("tracking")["log_every_n_steps"],
         )
-        config = {
-            "network": read("model"),
-            "vocabulary": len(subwords),
-            "subwords": subwords.digest,
-            "fingerprint": mark,
-        }
-        save(network, config, MODEL)
-        shutil.copyfile(SUBWORDS, MODEL / "subwords.model")
-        curves.write("train", ("loss", "learning_rate", "gradient_norm"), CURVES / "training.csv")
-        curves.write("val", VALIDATED, CURVES / "validation.csv")
-        METRICS.parent.mkdir(parents=True, exist_ok=True)
-        figures = {"updates": best, **curves.rows("val", VALIDATED)[best]}
-        METRICS.write_text(json.dumps({"val": figures}, indent=2) + "\n", encoding="utf-8")
-        for artifact in (PARAMETERS, MODEL):
-            run.artifact(artifact, "model" if artifact is MODEL else "configuration")
+        write_outs(network, subwords, mark, curves, best)
+        run.artifact(PARAMETERS)
+        run.artifact(MODEL, "model")
     forget(checkpoints)
 
 

@@ -147,6 +147,11 @@ def _parser() -> argparse.ArgumentParser:
             """),
     )
     command.add_argument("sentences", nargs="*", metavar="SENTENCE", help="English (default: standard input)")
+    _add_options(command)
+    return parser
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--beam",
         type=int,
@@ -177,7 +182,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="auto|cpu|cuda",
         help="where to run (auto: the GPU where there is one)",
     )
-    return parser
 
 
 if __name__ == "__main__":

@@ -44,9 +44,7 @@ class Transformer(Seq2Seq[Cache]):
     ) -> None:
         super().__init__()
         if width % heads:
-            raise EntenteError(
-                f"model: width {width} does not divide into {heads} heads; choose heads among its divisors"
-            )
+            raise EntenteError(f"model: width {width} does not divide into {heads} heads; choose heads that divide it")
         self.vocabulary, self.width, self.max_length = vocabulary, width, max_length
         self.embedding = nn.Embedding(vocabulary, width)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
@@ -57,10 +55,7 @@ class Transformer(Seq2Seq[Cache]):
             choose(RESIDUALS, residual, "model.residual"), width=width, dropout=dropout
         )
         new_feed_forward = partial(
-            choose(FEED_FORWARDS, feed_forward, "model.feed_forward"),
-            width=width,
-            hidden=hidden,
-            dropout=dropout,
+            choose(FEED_FORWARDS, feed_forward, "model.feed_forward"), width=width, hidden=hidden, dropout=dropout
         )
 
         def new_positions(option: Option, place: str) -> NoPositions:

@@ -97,7 +97,7 @@ class TokenBudgetBatches(Sampler[list[int]]):
             random = np.random.default_rng((self.seed, self.epoch))
             order = np.lexsort((random.random(len(self.source_lengths)), self.source_lengths, self.target_lengths))
             batches = list(self._cut(order))
-            random.shuffle(batches)  # type: ignore[arg-type]  # a list is shuffled in place
+            random.shuffle(batches)  # in place
             whole = len(batches) - len(batches) % self.multiple
             self._plan = self.epoch, batches[: whole or len(batches)]
         return self._plan[1]

@@ -1,0 +1,97 @@
+"""Every option composes and builds; what we compose is what DVC composes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.utils.hydra import compose_and_dump
+from omegaconf import OmegaConf
+
+from entente.errors import EntenteError
+from pipelines.compose import CONF, check, compose
+
+ROOT = Path(__file__).resolve().parents[1]
+GROUPS = sorted(folder.relative_to(ROOT / CONF).as_posix() for folder in (ROOT / CONF).rglob("*") if folder.is_dir())
+
+
+def overrides() -> list[str]:
+    """Return every option of every group, as one types it."""
+    found = []
+    for group in GROUPS:
+        places = ["model.encoder_positions", "model.decoder_positions"] if group == "model/positions" else [""]
+        for option in sorted((ROOT / CONF / group).glob("*.yaml")):
+            if option.stem in ("transformer", "teacher_forcing"):
+                continue  # what options share, not an option
+            found += [f"{group}{'@' + place if place else ''}={option.stem}" for place in places]
+    return found
+
+
+@pytest.mark.parametrize("override", overrides())
+def test_every_option_composes_and_builds(override: str) -> None:
+    composed = compose([override], ROOT / CONF)
+    check(composed)
+    assert not OmegaConf.missing_keys(composed)
+
+
+@pytest.mark.parametrize("recipe", sorted(file.stem for file in (ROOT / CONF / "recipe").glob("*.yaml")))
+@pytest.mark.parametrize("experiment", sorted(file.stem for file in (ROOT / CONF / "experiment").glob("*.yaml")))
+def test_every_experiment_asks_its_question_of_every_recipe(recipe: str, experiment: str) -> None:
+    plain = compose([f"recipe={recipe}"], ROOT / CONF)
+    asked = compose([f"recipe={recipe}", f"experiment={experiment}"], ROOT / CONF)
+    check(asked)
+    assert asked != plain
+    assert asked.corpus == plain.corpus
+
+
+@pytest.mark.parametrize("changes", [[], ["recipe=multi30k", "experiment=no_positions", "seed=7"]])
+def test_our_composition_is_what_dvc_writes(changes: list[str], tmp_path: Path) -> None:
+    compose_and_dump(tmp_path / "params.yaml", str(ROOT / CONF), None, "config", None, changes)
+    assert (tmp_path / "params.yaml").read_text() == OmegaConf.to_yaml(compose(changes, ROOT / CONF))
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("model=hug", "tiny"),
+        ("modle=tiny", "modle"),
+        ("model.widht=3", "model.widht"),
+        ("model.heads=3", "3 heads"),
+        ("+model.colour=red", "colour"),
+    ],
+)
+def test_what_is_misspelt_or_does_not_fit_is_named(override: str, named: str) -> None:
+    with pytest.raises(EntenteError, match=named):
+        check(compose([override], ROOT / CONF))
+
+
+def compose_in(folder: Path, **environment: str) -> str:
+    """Run the stage in a folder that has conf/."""
+    if not (folder / CONF).exists():
+        (folder / CONF).symlink_to(ROOT / CONF)
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    out = subprocess.run(
+        [sys.executable, "-m", "pipelines.compose"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": paths, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return out.stdout
+
+
+def test_the_stage_writes_heals_and_says_what_changed(tmp_path: Path) -> None:
+    compose_in(tmp_path)
+    whole = (tmp_path / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(whole.replace("seed: 1", "seed: 2"))
+    assert "+seed: 1" in compose_in(tmp_path)
+    assert (tmp_path / "params.yaml").read_text() == whole
+
+
+def test_the_stage_steps_aside_where_dvc_composed(tmp_path: Path) -> None:
+    changed = OmegaConf.to_yaml(compose(["seed=9"], ROOT / CONF))
+    (tmp_path / "params.yaml").write_text(changed)
+    compose_in(tmp_path, DVC_EXP_NAME="some-name")
+    assert (tmp_path / "params.yaml").read_text() == changed
