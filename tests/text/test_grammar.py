@@ -15,9 +15,18 @@ from entente.text.grammar.composition import draw
 from entente.text.grammar.contrasts import CONTRASTS
 from entente.text.grammar.expansion import SPLITS, Seen, combinations, held_out, translate
 from entente.text.grammar.french import sandhi
-from entente.text.grammar.lexicon import french_present, read_lexicon
-from entente.text.grammar.rules import read_grammar, read_rule
-from entente.text.grammar.syntax import Undetermined
+from entente.text.grammar.lexicon import Adjective, Noun, Verb, french_present, read_lexicon
+from entente.text.grammar.rules import TITLES, read_grammar, read_rule
+from entente.text.grammar.syntax import (
+    Agreement,
+    Clause,
+    Determiner,
+    NounPhrase,
+    Pronoun,
+    Relative,
+    Sentence,
+    Undetermined,
+)
 
 GRAMMAR = Path(__file__).parents[2] / "data" / "grammar"
 SIZES = {"pairs": 8_000, "val": 200, "test": 300, "compositional": 200, "longer": 200, "probes": 100}
@@ -106,22 +115,69 @@ def test_first_sentences_of_a_learner_are_in_training(corpus: Path, source: str,
     assert (source, target) in pairs(corpus, "train")
 
 
-def test_anchors_are_what_the_rules_say() -> None:
-    """The sentences named in phrases.yaml as anchors come out of the rules, not only out of the list."""
-    expansion = Expansion(GRAMMAR, seed=5)
-    wanted = {"She is happy.", "He is happy.", "I saw her.", "I love you.", "I have two cats.", "Victor is hungry."}
-    met = set()
-    for name in ("copula", "clitics", "past clitics", "counting", "intransitive"):
-        sampler = expansion.sampler(name)
-        for _ in range(1_200):
-            try:
-                source, target = translate(draw(sampler, expansion.grammar.rules["training"][name]))
-            except Undetermined:
-                continue
-            if source in wanted:
-                met.add(source)
-                assert target == expansion.grammar.always.get(source, "Victor a faim.")
-    assert len(met) >= 3
+def noun(english: str) -> Noun:
+    return next(noun for noun in LEXICON.nouns if noun.en[0] == english)
+
+
+def verb(french: str) -> Verb:
+    return next(verb for verb in LEXICON.verbs if verb.fr == french)
+
+
+def adjective(english: str) -> Adjective:
+    return next(adjective for adjective in LEXICON.adjectives if adjective.en == english)
+
+
+LEXICON = read_lexicon(GRAMMAR)
+THE = Determiner("the")
+FIRST = Pronoun(Agreement(1, False, None))
+YOU = Pronoun(Agreement(2, False, None))
+SHE = Pronoun(Agreement(3, False, True))
+FLUFFY = Relative(Clause(None, LEXICON.be, "present", predicate=adjective("fluffy")), aside=True)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        (Sentence((Clause(FIRST, verb("aimer"), "present", object=YOU),)), ("I love you.", "Je t'aime.")),
+        (
+            Sentence((Clause(FIRST, verb("aimer"), "present", object=YOU),), address=TITLES[1]),
+            ("I love you, madam.", "Je vous aime, madame."),
+        ),
+        (
+            Sentence((Clause(YOU, verb("aller"), "past", "not", NounPhrase(THE, noun("market"))),), address=TITLES[2]),
+            ("You did not go to the market, ladies.", "Vous n'êtes pas allées au marché, mesdames."),
+        ),
+        (Sentence((Clause(FIRST, verb("voir"), "past", object=SHE),)), ("I saw her.", "Je l'ai vue.")),
+        (
+            Sentence((Clause(SHE, LEXICON.be, "present", "not", predicate=adjective("happy")),)),
+            ("She is not happy.", "Elle n'est pas heureuse."),
+        ),
+        (
+            Sentence((Clause(NounPhrase(THE, noun("cat"), relative=FLUFFY), verb("dormir"), "present"),)),
+            ("The cat, which is fluffy, sleeps.", "Le chat, qui est duveteux, dort."),
+        ),
+        (
+            Sentence((Clause(NounPhrase(THE, noun("owl"), True, (adjective("old"),)), verb("réveiller"), "past"),)),
+            ("The old owls woke up.", "Les vieux hiboux se sont réveillés."),
+        ),
+    ],
+)
+def test_trees_are_written_in_both_languages(sentence: Sentence, expected: tuple[str, str]) -> None:
+    assert translate(sentence) == expected
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        Sentence((Clause(FIRST, LEXICON.be, "present", predicate=adjective("happy")),)),  # heureux or heureuse?
+        Sentence((Clause(YOU, verb("aller"), "past", object=NounPhrase(THE, noun("market"))),)),  # allé or allée?
+        Sentence((Clause(SHE, verb("voir"), "past", object=YOU),)),  # vu or vue?
+        Sentence((Clause(FIRST, verb("lire"), "present", object=NounPhrase(THE, noun("book"))),)),  # now?
+    ],
+)
+def test_what_the_english_leaves_open_is_not_said(sentence: Sentence) -> None:
+    with pytest.raises(Undetermined):
+        translate(sentence)
 
 
 def test_probes_come_in_pairs_with_one_right_answer(corpus: Path) -> None:

@@ -25,7 +25,7 @@ _PARTICULAR = frozenset(("person", "building", "land"))
 def draw_clause(sampler: Sampler, rule: Rule, frame: str, kind: str, mood: str) -> Clause:
     """A clause of the frame with this kind of subject, as the mood of the sentence allows."""
     random = sampler.random
-    verb = sampler.verb(frame, None if kind in ("noun",) or frame in ("presentation", "existence") else _PERSON)
+    verb = sampler.verb(frame, None if kind == "noun" or frame in ("presentation", "existence") else _PERSON)
     tense, polarity = rule.tense.draw(random), rule.polarity.draw(random)
     if verb.stative and (tense == "past" or (tense == "future" and frame != "copula")):
         tense = "present"
@@ -96,7 +96,8 @@ def _with_relatives(sampler: Sampler, rule: Rule, phrase: NounPhrase, depth: int
         if "relative" in inner.noun.classes:
             inner = replace(inner, determiner=Determiner("possessive", owner=Agreement(1, False, None)))
         clause = replace(clause, object=_with_relatives(sampler, rule, inner, depth - 1))
-        if depth == 1 and sampler.chance(0.3) and phrase.noun.classes & verb.object and not verb.preposition:
+        plain = phrase.determiner.kind not in ("possessive", "this")
+        if depth == 1 and plain and sampler.chance(0.3) and phrase.noun.classes & verb.object and not verb.preposition:
             return replace(phrase, relative=_object_relative(sampler, clause))
     elif verb.place == "required" or (verb.place and sampler.chance(0.4)):
         clause = replace(clause, place=draw_place(sampler, verb))
@@ -129,7 +130,7 @@ def _nominal_object(sampler: Sampler, rule: Rule, clause: Clause, kind: str) -> 
             noun = sampler.noun(verb.object, verb.unfit)
             if verb.generic and not noun.classes & _PARTICULAR and sampler.chance(0.4):
                 adjectives = sampler.adjectives(noun, rule.adjectives.draw(sampler.random))
-                return NounPhrase(Determiner("generic"), noun, not noun.mass, adjectives)
+                return NounPhrase(Determiner("generic"), noun, not noun.single, adjectives)
             return sampler.noun_phrase(rule, noun, indefinite=indefinite, owning=verb.en == "have")
 
 

@@ -98,7 +98,7 @@ def adjective_order(sampler: Sampler, sentence: Sentence) -> Contrast:
         raise Undetermined("no adjective")
     adjective = phrase.adjectives[0]
     other = sampler.adjective(phrase.noun, predicate=False, kind="second" if adjective.before else "before")
-    # Some adjectives may change sides (un énorme chien, un chien jeune); those of colour, origin, size and beauty may not.
+    # Some may change sides (un énorme chien, un chien jeune); those of colour, origin, size and beauty may not.
     if "age" in (adjective.scale, other.scale) or not (adjective.before or adjective.second):
         raise Undetermined("either side will do")
     partner = replace(phrase, adjectives=(other,))
