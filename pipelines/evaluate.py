@@ -15,7 +15,7 @@ from entente.evaluation.scores import Bucket, bleu_by_length, score
 from entente.text.corpus import read_lines
 from entente.tracking.store import tracking_uri
 from pipelines.parameters import read
-from pipelines.tracked_run import evaluated_run
+from pipelines.tracked_run import evaluated_run, note_data
 
 PREPARED, MODEL = Path("data/prepared"), Path("artifacts/model")
 EVALUATION, ATTENTION = Path("artifacts/evaluation"), Path("artifacts/attention")
@@ -32,7 +32,10 @@ def main() -> None:
     metrics, signatures, samples = evaluate(translator, PREPARED, tests, bounds, EVALUATION)
     report.write_json(METRICS, metrics)
     with evaluated_run(MODEL) as run:
-        run.metrics(report.flatten(metrics, ""), step=0)
+        scores = {test: metrics[test] for test in tests}
+        run.metrics(report.flatten({"test": scores, "probes": metrics.get("probes", {})}, ""), step=0)
+        for test in tests:
+            note_data(run, test, context="evaluation", rows=sum(1 for _ in read_lines(PREPARED / f"{test}.en")))
         run.artifact(EVALUATION, "evaluation")
     print(report.closing(metrics, signatures[tests[0]]["bleu"], samples, _next_steps()))
 
@@ -100,7 +103,10 @@ def _next_steps() -> list[tuple[str, str]]:
     watch = f"mlflow ui --backend-store-uri {uri}" if uri.startswith("sqlite:") else "mlflow ui"
     return [
         ('entente translate "I love you."', "translate a sentence, or lines of standard input"),
-        (f"{watch}", "curves, figures and files of this run, in a browser"),
+        (
+            f"{watch}",
+            "curves, figures and files of this run: open http://127.0.0.1:5000/#/experiments/1?workflowType=machine_learning",
+        ),
         ("dvc metrics show", "all figures; `dvc plots show --open` draws them"),
         (f"ls {ATTENTION}", "which words look at which, as PNG"),
     ]

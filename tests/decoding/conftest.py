@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from entente.text import subwords
 
@@ -20,9 +19,3 @@ def subwords_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text").write_text("\n".join(SENTENCES * 5) + "\n", encoding="utf-8")
     subwords.learn([folder / "text"], folder, kind="bpe", vocabulary=340, threads=1, sample=1000)
     return folder / "subwords.model"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """Many small tensors: threads would only wait for one another."""
-    torch.set_num_threads(1)

@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +114,18 @@ def test_killed_and_resumed_is_never_killed(encoded: Path, tmp_path: Path, momen
     assert same(weights, resumed)
     assert curves.rows("train", ["loss"]) == whole.rows("train", ["loss"])
     assert curves.rows("val", ["loss", "bleu"]) == whole.rows("val", ["loss", "bleu"])
+
+
+def test_ctrl_c_is_not_an_ordinary_failure(encoded: Path, tmp_path: Path) -> None:
+    def press(network: Seq2Seq) -> float:
+        signal.raise_signal(signal.SIGINT)
+        return 0.0
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(encoded, tmp_path, score=press)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert (tmp_path / "last.ckpt").exists()
 
 
 def test_the_weights_kept_are_those_that_translated_best(encoded: Path, tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ import ctypes
 import ctypes.util
 import logging
 import shutil
+import signal
+import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,8 +120,24 @@ def fit(
         default_root_dir=checkpoints,
     )
     interrupted = checkpoints / "last.ckpt"
-    trainer.fit(module, data, ckpt_path=interrupted if interrupted.exists() else None, weights_only=True)
+    with _ctrl_c_stays_ctrl_c():
+        trainer.fit(module, data, ckpt_path=interrupted if interrupted.exists() else None, weights_only=True)
     return _restore_best(module, Path(best.best_model_path))
+
+
+@contextmanager
+def _ctrl_c_stays_ctrl_c() -> Iterator[None]:
+    # Lightning turns it into exit status 1, and ignores the signal from then on.
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as exit:
+        if isinstance(exit.__context__, KeyboardInterrupt):
+            raise exit.__context__ from None
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 def _restore_best(module: TeacherForcing, file: Path) -> int:

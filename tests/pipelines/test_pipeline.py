@@ -1,0 +1,147 @@
+"""The whole pipeline on a thimble of the embedded corpus, stage after stage, with the options of conf/."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from omegaconf import OmegaConf
+
+from entente.decoding.translator import Decoding, Translator
+from pipelines import attend, download, encode, evaluate, learn_subwords, prepare, train
+from pipelines.compose import compose
+
+ROOT = Path(__file__).parents[2]
+THIMBLE = [
+    "corpus.download.pairs=1500",
+    "corpus.download.val=40",
+    "corpus.download.test=30",
+    "corpus.download.compositional=20",
+    "corpus.download.longer=20",
+    "corpus.download.probes=4",
+    "subwords.vocabulary=700",
+    "model.width=16",
+    "model.hidden=16",
+    "model.heads=2",
+    "model.encoder_layers=1",
+    "model.decoder_layers=1",
+    "training.validation.sentences=20",
+    "trainer=smoke",
+    "evaluation.sentences=[The cat sleeps.]",
+    "tracking.log_every_n_steps=2",
+    "tracking.system_metrics_every_seconds=1",
+]
+
+
+def stand_in(root: Path, patch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME", "ENTENTE_PARENT_RUN_ID"):
+        patch.delenv(name, raising=False)
+    patch.setenv("DVC_ROOT", str(root))
+    patch.chdir(root)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A repository in which every stage ran once."""
+    root = tmp_path_factory.mktemp("repository")
+    with pytest.MonkeyPatch.context() as patch:
+        stand_in(root, patch)
+        (root / "data").mkdir()
+        (root / "data" / "grammar").symlink_to(ROOT / "data" / "grammar")
+        shutil.copy(ROOT / "dvc.yaml", root)
+        for folder in ("src", "pipelines"):
+            (root / folder).symlink_to(ROOT / folder)
+        (root / "params.yaml").write_text(OmegaConf.to_yaml(compose(THIMBLE, ROOT / "conf")))
+        for stage in (download, prepare, learn_subwords, encode, train, attend, evaluate):
+            stage.main()
+    yield root
+
+
+@pytest.fixture
+def there(built: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same repository, in which the test stands."""
+    stand_in(built, monkeypatch)
+    return built
+
+
+def outs(root: Path) -> dict[str, bytes]:
+    return {
+        file.relative_to(root).as_posix(): file.read_bytes()
+        for file in sorted((root / "artifacts").rglob("*"))
+        if file.is_file()
+    }
+
+
+def client(root: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+
+
+def test_every_out_of_dvc_yaml_is_there(there: Path) -> None:
+    for stage in OmegaConf.load("dvc.yaml").stages.values():
+        for out in [*stage.outs, *stage.get("metrics", [])]:
+            path = Path(out if isinstance(out, str) else next(iter(out)))
+            assert path.exists(), path
+            assert not path.is_dir() or any(path.iterdir()), path
+    assert not any((there / "checkpoints").iterdir())
+
+
+def test_metrics_tell_of_every_test_set_and_the_probes(there: Path) -> None:
+    figures = json.loads((there / "artifacts/metrics/evaluate.json").read_text())
+    assert set(figures) == {"test", "compositional", "longer", "probes"}
+    assert 0 <= figures["test"]["bleu"] <= 100
+    signatures = json.loads((there / "artifacts/evaluation/signatures.json").read_text())
+    assert "tok:13a" in signatures["test"]["bleu"]
+    assert "updates" in json.loads((there / "artifacts/metrics/train.json").read_text())["val"]
+
+
+def test_a_forced_rerun_makes_the_same_bytes(there: Path) -> None:
+    before = outs(there)
+    for stage in (train, attend, evaluate):
+        for folder in ("curves", "model", "attention", "evaluation"):
+            if stage is train:
+                shutil.rmtree(there / "artifacts" / folder)
+        stage.main()
+    assert outs(there) == before
+
+
+def test_one_run_holds_training_and_evaluation(there: Path) -> None:
+    store = client(there)
+    (experiment,) = [found for found in store.search_experiments() if found.name != "Default"]
+    run = store.search_runs([experiment.experiment_id])[0]
+    assert run.info.status == "FINISHED"
+    assert {"train/loss", "train/learning_rate", "train/gradient_norm", "val/bleu"} <= run.data.metrics.keys()
+    assert any(name.startswith("test/") for name in run.data.metrics)
+    assert run.data.params["model.width"] == "16"
+    assert run.data.tags["entente.fingerprint"] in (there / "artifacts/model/config.json").read_text()
+    assert {entry.dataset.name for entry in run.inputs.dataset_inputs} >= {"grammar/train"}
+    stored = {entry.path for entry in store.list_artifacts(run.info.run_id)}
+    assert {"attention", "evaluation", "model", "params.yaml", "translations.json"} <= stored
+
+
+def test_evaluation_alone_adds_to_the_same_run(there: Path) -> None:
+    store = client(there)
+    (experiment,) = [found for found in store.search_experiments() if found.name != "Default"]
+    before = [run.info.run_id for run in store.search_runs([experiment.experiment_id])]
+    evaluate.main()
+    assert [run.info.run_id for run in store.search_runs([experiment.experiment_id])] == before
+
+
+def test_evaluation_where_the_store_has_no_such_run_begins_one(
+    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
+    evaluate.main()
+    store = MlflowClient(f"sqlite:///{tmp_path / 'other.db'}")
+    (run,) = store.search_runs([found.experiment_id for found in store.search_experiments()])
+    assert run.data.tags["entente.trained"] == "elsewhere"
+    assert any(name.startswith("test/") for name in run.data.metrics)
+
+
+def test_the_model_folder_translates_by_itself(there: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(there / "artifacts/model", tmp_path / "model")
+    decoding = Decoding(**OmegaConf.to_container(OmegaConf.load("params.yaml").decoding))  # type: ignore[arg-type]
+    translator = Translator.load(folder, "cpu", decoding)
+    assert len(list(translator.translate(["The cat sleeps.", "", "I love you."]))) == 3
+    assert not list(folder.glob("*.pkl")) + list(folder.glob("*.ckpt"))
