@@ -1,6 +1,5 @@
 """The stage `evaluate`: translate the test sets by beam search, score them, judge the probes, and report."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from entente.errors import for_people
 from entente.evaluation import report
 from entente.evaluation.probes import Verdict, judge, read_probes
 from entente.evaluation.scores import Bucket, bleu_by_length, score
-from entente.text.corpus import read_lines
+from entente.text.corpus import read_lines, read_references
 from entente.tracking.store import tracking_uri
 from pipelines.parameters import read
 from pipelines.tracked_run import evaluated_run, note_data
@@ -53,7 +52,7 @@ def evaluate(
     buckets: list[tuple[str, Bucket]] = []
     for test in tests:
         sources = list(read_lines(prepared / f"{test}.en"))
-        references = [json.loads(line) for line in read_lines(prepared / f"{test}.references.jsonl")]
+        references = read_references(prepared / f"{test}.references.jsonl")
         hypotheses = _translate(translator, sources, f"translating {test}")
         report.write_translations(folder / f"{test}.tsv", sources, hypotheses, references)
         metrics[test], signatures[test] = _score(hypotheses, references)

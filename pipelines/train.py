@@ -16,7 +16,7 @@ from entente.fingerprint import fingerprint
 from entente.model.seq2seq import Seq2Seq
 from entente.model.weights import build, save
 from entente.options import choose
-from entente.text.corpus import read_lines
+from entente.text.corpus import read_lines, read_references
 from entente.text.subwords import PAD, Subwords
 from entente.tracking.logger import RunLogger
 from entente.tracking.runs import Run
@@ -37,7 +37,7 @@ VALIDATED = ("bleu", "perplexity", "loss")
 def validation(subwords: Subwords, device: torch.device, run: Run, settings: dict[str, Any]) -> Validation:
     """Translate some validation sentences greedily, score them by BLEU, and show a few in the tracking run."""
     sources = list(read_lines(PREPARED / "val.en"))
-    references = [json.loads(line) for line in read_lines(PREPARED / "val.references.jsonl")]
+    references = read_references(PREPARED / "val.references.jsonl")
     # Evenly over the whole file: some corpora are sorted by length.
     numbers = range(0, len(sources), max(1, len(sources) // settings["sentences"]))
     chosen = [sources[number] for number in numbers]

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,7 @@ def stand_in(root: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository in which every stage ran once."""
     root = tmp_path_factory.mktemp("repository")
     with pytest.MonkeyPatch.context() as patch:
@@ -56,7 +55,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (root / "params.yaml").write_text(OmegaConf.to_yaml(compose(THIMBLE, ROOT / "conf")))
         for stage in (download, prepare, learn_subwords, encode, train, attend, evaluate):
             stage.main()
-    yield root
+    return root
 
 
 @pytest.fixture
@@ -112,10 +111,16 @@ def test_one_run_holds_training_and_evaluation(there: Path) -> None:
     run = store.search_runs([experiment.experiment_id])[0]
     assert run.info.status == "FINISHED"
     assert {"train/loss", "train/learning_rate", "train/gradient_norm", "val/bleu"} <= run.data.metrics.keys()
-    assert any(name.startswith("test/") for name in run.data.metrics)
+    assert {"test/test/bleu", "test/longer/chrf", "probes/mean"} <= run.data.metrics.keys()
     assert run.data.params["model.width"] == "16"
     assert run.data.tags["entente.fingerprint"] in (there / "artifacts/model/config.json").read_text()
-    assert {entry.dataset.name for entry in run.inputs.dataset_inputs} >= {"grammar/train"}
+    assert run.inputs
+    assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == {
+        "grammar/train",
+        "grammar/test",
+        "grammar/compositional",
+        "grammar/longer",
+    }
     stored = {entry.path for entry in store.list_artifacts(run.info.run_id)}
     assert {"attention", "evaluation", "model", "params.yaml", "translations.json"} <= stored
 

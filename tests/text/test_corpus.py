@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from entente.errors import EntenteError
-from entente.text.corpus import read_lines, read_pairs, replacing, replacing_folder
+from entente.text.corpus import read_lines, read_pairs, read_references, replacing, replacing_folder
 
 
 def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:
@@ -63,3 +63,17 @@ def test_replacing_a_folder_shows_all_or_nothing(tmp_path: Path) -> None:
         (temporary / "new").touch()
     assert [path.name for path in folder.iterdir()] == ["new"]
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_references_are_read_as_lists(tmp_path: Path) -> None:
+    file = tmp_path / "test.references.jsonl"
+    file.write_text('["Va !"]\n["Je t\'aime.", "Je vous aime."]\n', encoding="utf-8")
+    assert read_references(file) == [["Va !"], ["Je t'aime.", "Je vous aime."]]
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '"Va !"', "[1]"])
+def test_what_is_no_list_of_references_is_named(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "test.references.jsonl"
+    file.write_text(f'["Va !"]\n{line}\n', encoding="utf-8")
+    with pytest.raises(EntenteError, match=r"references\.jsonl, line 2"):
+        read_references(file)

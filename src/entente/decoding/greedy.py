@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from entente.errors import EntenteError
 from entente.model.masks import padding_mask
 from entente.model.seq2seq import Seq2Seq
 from entente.text.batches import pad
@@ -63,13 +64,19 @@ def translate(
     A translation has at most max_length_factor x source + max_length_offset pieces, EOS counted on both sides.
     """
     encoded = [[*ids, EOS] for ids in subwords.encode(sentences)]
+    longest_source = max(map(len, encoded), default=0)
+    if longest_source > network.max_length:
+        raise EntenteError(
+            f"a sentence to translate has {longest_source} pieces, this network reads at most {network.max_length}: "
+            "clean such sentences out (corpus.cleaning), or train with a larger model.max_length"
+        )
     order = sorted(range(len(encoded)), key=lambda number: len(encoded[number]))
     found: dict[int, list[int]] = {}
     training = network.training
     network.eval()
     for start in range(0, len(order), _ROWS):
         numbers = order[start : start + _ROWS]
-        src = pad([encoded[number][-network.max_length :] for number in numbers]).to(device)  # (B, S)
+        src = pad([encoded[number] for number in numbers]).to(device)  # (B, S)
         src_mask = padding_mask(src, PAD)
         longest = (src_mask.flatten(1).sum(1) * max_length_factor).long() + max_length_offset  # (B,)
         ids = greedy(

@@ -1,5 +1,6 @@
 """Aligned text files: read strictly, written whole or not at all."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -60,6 +61,23 @@ def read_lines(path: Path) -> Iterator[str]:
         raise EntenteError(f"{path} is missing: `dvc repro` makes what it depends on") from error
     with file:
         yield from decoded(file, str(path))
+
+
+def read_references(path: Path) -> list[list[str]]:
+    """Return all references of each sentence, first one first, from a file of one JSON list a line.
+
+    Raises EntenteError, naming file and line, where a line is anything else.
+    """
+    references: list[list[str]] = []
+    for number, line in enumerate(read_lines(path), start=1):
+        try:
+            own = json.loads(line)
+        except ValueError:
+            own = None
+        if not isinstance(own, list) or not own or not all(isinstance(text, str) for text in own):
+            raise EntenteError(f"{path}, line {number}: expected a JSON list of references; run `dvc repro prepare`")
+        references.append(own)
+    return references
 
 
 def aligned(source: Iterator[str], target: Iterator[str], names: tuple[str, str]) -> Iterator[tuple[str, str]]:
