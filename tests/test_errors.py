@@ -1,0 +1,48 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from entente.errors import EntenteError, for_people
+
+
+def fail(error: BaseException) -> Callable[[], None]:
+    def main() -> None:
+        raise error
+
+    return for_people(main)
+
+
+def test_a_persons_error_is_one_line_and_a_failure() -> None:
+    with pytest.raises(SystemExit) as end:
+        fail(EntenteError("the corpus is empty; add lines"))()
+    assert end.value.code == "error: the corpus is empty; add lines"  # a text exits with status 1
+
+
+def test_ctrl_c_exits_130_and_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        fail(KeyboardInterrupt())()
+    assert end.value.code == 130
+    assert "same command" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_told_as_such() -> None:
+    @for_people
+    def main() -> None:
+        with open("/dev/full", "w") as file:
+            file.write("x")
+
+    with pytest.raises(SystemExit, match="No space left on device"):
+        main()
+
+
+def test_a_programmers_error_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        fail(ZeroDivisionError())()
+    with pytest.raises(FileNotFoundError):
+        fail(FileNotFoundError(2, "absent"))()
+
+
+def test_what_goes_well_is_left_alone() -> None:
+    for_people(lambda: None)()

@@ -1,0 +1,29 @@
+import pytest
+
+from entente.errors import EntenteError
+from entente.options import choose
+
+
+class Colour:
+    def __init__(self, *, red: int, green: int) -> None:
+        self.values = red, green
+
+
+KINDS = {"colour": Colour}
+
+
+def test_the_kind_names_the_class_and_the_keys_its_arguments() -> None:
+    assert choose(KINDS, {"kind": "colour", "red": 3}, "paint")(green=4).values == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"kind": "color"}, "paint: unknown kind 'color'; there are colour"),
+        ({}, "paint: unknown kind None; there are colour"),
+        ({"kind": "colour", "rde": 3}, "paint: colour has no option rde; it has red, green"),
+    ],
+)
+def test_what_is_unknown_is_named_with_what_there_is(option: dict[str, object], message: str) -> None:
+    with pytest.raises(EntenteError, match=message):
+        choose(KINDS, option, "paint")
