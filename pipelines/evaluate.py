@@ -29,7 +29,7 @@ def main() -> None:
     tests, bounds = read("corpus")["tests"], read("evaluation")["length_bounds"]
     translator = Translator.load(MODEL, "auto", Decoding(**read("decoding")))
     metrics, signatures, samples = evaluate(translator, PREPARED, tests, bounds, EVALUATION)
-    report.write_json(METRICS, metrics)
+    report.write_json(METRICS, report.headline(metrics))
     with evaluated_run(MODEL) as run:
         scores = {test: metrics[test] for test in tests}
         run.metrics(report.flatten({"test": scores, "probes": metrics.get("probes", {})}, ""), step=0)

@@ -46,6 +46,13 @@ def test_figures_flatten_to_slashed_names() -> None:
     }
 
 
+def test_the_headline_leaves_single_phenomena_to_the_table() -> None:
+    probes = {"mean": 97.5, "worst": 92.0, "within": {"clitics": 98.0}, "longer": {}}
+    metrics = {"test": {"bleu": 90.0, "all_references": {"bleu": 95.0}}, "probes": probes}
+    assert report.headline(metrics) == {"test": metrics["test"], "probes": {"mean": 97.5, "worst": 92.0}}
+    assert report.headline({"test": {"bleu": 90.0}}) == {"test": {"bleu": 90.0}}
+
+
 def test_figures_and_signatures_have_one_shape() -> None:
     first, every = score(FRENCH, [own[:1] for own in REFERENCES]), score(FRENCH, REFERENCES)
     figures, signatures = report.score_figures(first, every), report.signatures(first, every)

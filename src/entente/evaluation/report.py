@@ -41,6 +41,12 @@ def probe_figures(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     return figures
 
 
+def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures that `dvc metrics` and `dvc exp show` lay out in columns: without each single phenomenon."""
+    probes = {name: value for name, value in metrics.get("probes", {}).items() if not isinstance(value, Mapping)}
+    return {**metrics, "probes": probes} if probes else dict(metrics)
+
+
 def flatten(figures: Mapping[str, Any], prefix: str) -> dict[str, float]:
     """Return nested figures as one level: {"test": {"bleu": 90.0}} -> {"test/bleu": 90.0}."""
     flat: dict[str, float] = {}
