@@ -1,10 +1,11 @@
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from entente.text.batches import Batch, TokenBudgetBatches, collate, pad
+from entente.text.batches import Batch, EndlessBatches, TokenBudgetBatches, collate, pad
 from entente.text.subwords import BOS, EOS, PAD
 
 
@@ -14,19 +15,19 @@ def lengths(seed: int = 0, pairs: int = 3000) -> tuple[np.ndarray, np.ndarray]:
     return source, np.maximum(2, source + random.integers(-3, 6, pairs))
 
 
-def sampler(tokens: int = 500, seed: int = 1) -> TokenBudgetBatches:
-    return TokenBudgetBatches(*lengths(), tokens=tokens, seed=seed, multiple=1)
+def batches(seed: int = 1, multiple: int = 1) -> TokenBudgetBatches:
+    return TokenBudgetBatches(*lengths(), tokens=500, seed=seed, multiple=multiple)
 
 
 def test_every_pair_stands_in_exactly_one_batch() -> None:
-    numbers = [number for batch in sampler() for number in batch]
+    numbers = [number for batch in batches().epoch(0) for number in batch]
     assert sorted(numbers) == list(range(3000))
 
 
 def test_no_batch_is_over_the_budget_and_nearly_all_of_it_is_words() -> None:
     source, target = lengths()
     padded = real = 0
-    for batch in sampler():
+    for batch in batches().epoch(0):
         sizes = [max(side[batch]) * len(batch) for side in (source, target)]
         assert max(sizes) <= 500
         padded += sizes[1]
@@ -35,27 +36,33 @@ def test_no_batch_is_over_the_budget_and_nearly_all_of_it_is_words() -> None:
 
 
 def test_a_sentence_beyond_the_budget_travels_alone() -> None:
-    batches = list(TokenBudgetBatches(np.array([5, 90, 5]), np.array([5, 5, 5]), tokens=20, seed=0, multiple=1))
-    assert [1] in batches
-    assert sorted(map(len, batches)) == [1, 2]
+    cut = TokenBudgetBatches(np.array([5, 90, 5]), np.array([5, 5, 5]), tokens=20, seed=0, multiple=1).epoch(0)
+    assert [1] in cut
+    assert sorted(map(len, cut)) == [1, 2]
 
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
-    first, again, other_seed, other_epoch = sampler(), sampler(), sampler(seed=2), sampler()
-    other_epoch.set_epoch(1)
-    assert list(first) == list(again)
-    assert list(first) != list(other_seed)
-    assert list(first) != list(other_epoch)
-    assert len(first) == len(other_epoch)
+    assert batches().epoch(0) == batches().epoch(0)
+    assert batches().epoch(0) != batches(seed=2).epoch(0)
+    first, second = batches().epoch(0), batches().epoch(1)
+    assert len(first) == len(second)
+    # Not only the order of batches: which pairs stand together changes too.
+    assert {tuple(sorted(batch)) for batch in first} != {tuple(sorted(batch)) for batch in second}
 
 
-def test_an_interrupted_epoch_goes_on_where_it_stopped() -> None:
-    whole, rest = sampler(), sampler()
-    rest.done = 7
-    assert list(rest) == list(whole)[7:]
-    rest.set_epoch(1)
-    whole.set_epoch(1)
-    assert list(rest) == list(whole)
+def test_epoch_follows_epoch_each_in_its_own_order() -> None:
+    plan = batches()
+    one = len(plan.epoch(0))
+    stream = list(islice(EndlessBatches(plan, 0), 2 * one + 3))
+    assert stream == plan.epoch(0) + plan.epoch(1) + plan.epoch(2)[:3]
+
+
+def test_the_stream_goes_on_from_any_batch() -> None:
+    plan = batches()
+    one = len(plan.epoch(0))
+    whole = list(islice(EndlessBatches(plan, 0), 2 * one))
+    for start in (0, 1, one - 1, one, one + 5):
+        assert list(islice(EndlessBatches(plan, start), 4)) == (whole + plan.epoch(2))[start : start + 4]
 
 
 def test_collate_shifts_the_target_by_one() -> None:
@@ -80,6 +87,6 @@ def test_pad_keeps_every_id(sentences: list[list[int]]) -> None:
 
 
 def test_an_epoch_is_made_of_whole_updates() -> None:
-    batches = TokenBudgetBatches(*lengths(), tokens=500, seed=1, multiple=4)
-    assert len(batches) % 4 == 0
-    assert len(sampler()) - 4 < len(batches) <= len(sampler())
+    whole = len(batches(multiple=4).epoch(0))
+    assert whole % 4 == 0
+    assert len(batches().epoch(0)) - 4 < whole <= len(batches().epoch(0))

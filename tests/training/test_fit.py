@@ -46,6 +46,7 @@ def train(
     accumulate: int = 1,
     patience: int = 99,
     score: Callable[[Seq2Seq], float] = lambda network: 1.0,
+    checkpoint_every: int = 3,
     interrupt_at: int | None = None,
 ) -> tuple[int, dict[str, torch.Tensor], Curves]:
     """Train a small Transformer with dropout; return the best update, its weights, and the curves."""
@@ -79,7 +80,7 @@ def train(
     best = fit(
         module,
         ParallelData(encoded, tokens=100, accumulate=accumulate, workers=0, seed=1, languages=("en", "fr")),
-        course=Course(updates, accumulate, 1.0, 4, 3, patience, Averaging(0.5, 2)),
+        course=Course(updates, accumulate, 1.0, 4, checkpoint_every, patience, Averaging(0.5, 2)),
         machine=CPU,
         checkpoints=checkpoints,
         loggers=[curves],
@@ -104,16 +105,36 @@ def test_same_seed_same_weights_bit_for_bit(encoded: Path, tmp_path: Path) -> No
     assert not same(first, transformer(dropout=0.2).state_dict())
 
 
-@pytest.mark.parametrize("moment", [3, 4, 5, 8])
-def test_killed_and_resumed_is_never_killed(encoded: Path, tmp_path: Path, moment: int) -> None:
-    undisturbed, weights, whole = train(encoded, tmp_path / "a")
+def by_weights(network: Seq2Seq) -> float:
+    """A score that tells weights apart, as BLEU does, and that falls as often as it rises."""
+    return float(sum(weight.sum() for weight in network.parameters()).sin()) + 2  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("moment", "checkpoint_every", "accumulate"),
+    [(2, 1, 1), (3, 3, 1), (4, 3, 1), (4, 4, 1), (5, 2, 1), (7, 7, 1), (8, 4, 3), (8, 3, 1), (12, 4, 1), (11, 5, 3)],
+)
+def test_killed_and_resumed_is_never_killed(
+    encoded: Path, tmp_path: Path, moment: int, checkpoint_every: int, accumulate: int
+) -> None:
+    def run(folder: str, interrupt_at: int | None) -> tuple[int, dict[str, torch.Tensor], Curves]:
+        return train(
+            encoded,
+            tmp_path / folder,
+            accumulate=accumulate,
+            score=by_weights,
+            checkpoint_every=checkpoint_every,
+            interrupt_at=interrupt_at,
+        )
+
+    undisturbed, weights, whole = run("a", None)
     with pytest.raises(RuntimeError, match="plug"):
-        train(encoded, tmp_path / "b", interrupt_at=moment)
-    best, resumed, curves = train(encoded, tmp_path / "b")
+        run("b", moment)
+    best, resumed, curves = run("b", None)
     assert best == undisturbed
     assert same(weights, resumed)
-    assert curves.rows("train", ["loss"]) == whole.rows("train", ["loss"])
-    assert curves.rows("val", ["loss", "bleu"]) == whole.rows("val", ["loss", "bleu"])
+    for kind, columns in (("train", ["loss", "gradient_norm"]), ("val", ["loss", "bleu"])):
+        assert curves.rows(kind, columns) == whole.rows(kind, columns)
 
 
 def test_ctrl_c_is_not_an_ordinary_failure(encoded: Path, tmp_path: Path) -> None:
@@ -171,7 +192,7 @@ def test_curves_are_a_table_of_updates(encoded: Path, tmp_path: Path) -> None:
 
 
 def test_too_short_a_training_has_no_model(encoded: Path, tmp_path: Path) -> None:
-    with pytest.raises(EntenteError, match="validation"):
+    with pytest.raises(EntenteError, match=r"training\.validation\.every"):
         train(encoded, tmp_path, updates=3)
 
 

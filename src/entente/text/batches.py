@@ -64,11 +64,11 @@ class Pairs(torch.utils.data.Dataset[tuple[NDArray[np.integer], NDArray[np.integ
         return self.source[index], self.target[index]
 
 
-class TokenBudgetBatches(Sampler[list[int]]):
-    """Numbers of pairs, by batches of at most `tokens` padded words on either side.
+class TokenBudgetBatches:
+    """Batches, as numbers of pairs, of at most `tokens` padded words on either side.
 
     Pairs are sorted by target and then source length, ties in random order, cut into batches, and the batches
-    shuffled: a pure function of seed and epoch, so that an interrupted epoch goes on where it stopped. Where an
+    shuffled: a pure function of seed and epoch, so that an interrupted training goes on where it stopped. Where an
     update takes several batches (`multiple`), the last ones that do not fill an update wait for another epoch.
     """
 
@@ -83,24 +83,15 @@ class TokenBudgetBatches(Sampler[list[int]]):
     ) -> None:
         self.source_lengths, self.target_lengths = source_lengths, target_lengths
         self.tokens, self.seed, self.multiple = tokens, seed, multiple
-        self.epoch = 0
-        self.done = 0  # batches of this epoch that an interrupted run has seen already
-        self._plan: tuple[int, list[NDArray[np.intp]]] | None = None
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order the next iteration follows; Lightning calls this."""
-        self.epoch = epoch
-
-    def plan(self) -> list[NDArray[np.intp]]:
-        """Return all batches of the epoch, in order."""
-        if self._plan is None or self._plan[0] != self.epoch:
-            random = np.random.default_rng((self.seed, self.epoch))
-            order = np.lexsort((random.random(len(self.source_lengths)), self.source_lengths, self.target_lengths))
-            batches = list(self._cut(order))
-            random.shuffle(batches)  # in place
-            whole = len(batches) - len(batches) % self.multiple
-            self._plan = self.epoch, batches[: whole or len(batches)]
-        return self._plan[1]
+    def epoch(self, number: int) -> list[list[int]]:
+        """Return all batches of epoch 0, 1, 2, ..., in order; every epoch has as many."""
+        random = np.random.default_rng((self.seed, number))
+        order = np.lexsort((random.random(len(self.source_lengths)), self.source_lengths, self.target_lengths))
+        batches = [batch.tolist() for batch in self._cut(order)]
+        random.shuffle(batches)
+        whole = len(batches) - len(batches) % self.multiple
+        return batches[: whole or len(batches)]
 
     def _cut(self, order: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
         source, target = self.source_lengths[order], self.target_lengths[order]
@@ -113,10 +104,15 @@ class TokenBudgetBatches(Sampler[list[int]]):
             yield order[start : start + fit]
             start += fit
 
-    def __iter__(self) -> Iterator[list[int]]:
-        done, self.done = self.done, 0
-        for batch in self.plan()[done:]:
-            yield batch.tolist()
 
-    def __len__(self) -> int:
-        return len(self.plan())
+class EndlessBatches(Sampler[list[int]]):
+    """The batches of epoch after epoch, from batch number `start` on, counted from the first of the first epoch."""
+
+    def __init__(self, batches: TokenBudgetBatches, start: int) -> None:
+        self.batches, self.start = batches, start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        epoch, done = divmod(self.start, len(self.batches.epoch(0)))
+        while True:
+            yield from self.batches.epoch(epoch)[done:]
+            epoch, done = epoch + 1, 0

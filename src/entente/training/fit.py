@@ -72,6 +72,18 @@ class Course:
     averaging: Averaging | None
 
 
+class _BetweenValidations(ModelCheckpoint):
+    """Saves `last` every so many updates; where a validation comes next, its own `last` follows with the outcome."""
+
+    def __init__(self, course: Course, folder: Path) -> None:
+        super().__init__(folder, "last", every_n_train_steps=course.checkpoint_every, enable_version_counter=False)
+        self._validate_every = course.validate_every
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        if trainer.global_step % self._validate_every:
+            super().on_train_batch_end(trainer, *args)
+
+
 def fit(
     module: TeacherForcing,
     data: ParallelData,
@@ -90,9 +102,7 @@ def fit(
     _silence_lightning()
     device = machine.device()
     best = ModelCheckpoint(checkpoints, "best", monitor=_BLEU, mode="max", save_last=True, enable_version_counter=False)
-    often = ModelCheckpoint(
-        checkpoints, "last", every_n_train_steps=course.checkpoint_every, enable_version_counter=False
-    )
+    often = _BetweenValidations(course, checkpoints)
     stop = EarlyStopping(monitor=_BLEU, mode="max", patience=course.patience)
     callbacks: list[Callback] = [Progress(), best, often, stop]
     if course.averaging is not None:
@@ -144,7 +154,7 @@ def _restore_best(module: TeacherForcing, file: Path) -> int:
     if not file.is_file():
         raise EntenteError(
             "training ended before its first validation, so there is no model to keep: "
-            "make training.updates at least training.validate_every"
+            "make training.updates at least training.validation.every"
         )
     checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])

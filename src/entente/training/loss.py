@@ -49,4 +49,4 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient.mul_(upstream[0].to(gradient.dtype)), None, None, None
+        return gradient * upstream[0].to(gradient.dtype), None, None, None

@@ -1,5 +1,6 @@
 """Parallel data for Lightning: encoded pairs as batches of a token budget."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -7,40 +8,8 @@ import lightning.pytorch as pl
 from torch.utils.data import DataLoader
 
 from entente.errors import EntenteError
-from entente.text.batches import Batch, Pairs, TokenBudgetBatches, collate
+from entente.text.batches import Batch, EndlessBatches, Pairs, TokenBudgetBatches, collate
 from entente.text.encoded import Encoded
-
-
-class ResumableLoader(DataLoader[Any]):
-    """A DataLoader that tells a checkpoint which batches of the epoch were handed out, and goes on after them."""
-
-    def __init__(self, pairs: Pairs, batches: TokenBudgetBatches, *, workers: int, pinned: bool) -> None:
-        super().__init__(
-            pairs,
-            batch_sampler=batches,
-            collate_fn=collate,
-            num_workers=workers,
-            pin_memory=pinned,
-            persistent_workers=workers > 0,
-        )
-        self.batches = batches
-        self._done = 0
-
-    def __iter__(self) -> Any:
-        """Yield the batches of the sampler's epoch that are left."""
-        self._done = self.batches.done
-        for batch in super().__iter__():
-            self._done += 1
-            yield batch
-
-    def state_dict(self) -> dict[str, int]:
-        """Return where we are, for Lightning's checkpoint."""
-        return {"epoch": self.batches.epoch, "done": self._done}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from what `state_dict` returned."""
-        self.batches.set_epoch(state["epoch"])
-        self.batches.done = state["done"]
 
 
 class ParallelData(pl.LightningDataModule):
@@ -50,10 +19,12 @@ class ParallelData(pl.LightningDataModule):
         self, folder: Path, *, tokens: int, accumulate: int, workers: int, seed: int, languages: tuple[str, str]
     ) -> None:
         super().__init__()
-        self.folder, self.tokens, self.workers, self.languages = folder, tokens, workers, languages
+        self.folder, self.languages = folder, languages
+        self.tokens, self.accumulate, self.workers = tokens, accumulate, workers
         self.train = self._pairs("train")
         self.val = self._pairs("val")
-        self.batches = self._batches(self.train, seed, accumulate)
+        lengths = self.train.source.lengths, self.train.target.lengths
+        self.batches = TokenBudgetBatches(*lengths, tokens=tokens, seed=seed, multiple=accumulate)
 
     def _pairs(self, split: str) -> Pairs:
         source, target = (Encoded(self.folder / f"{split}.{language}") for language in self.languages)
@@ -67,21 +38,27 @@ class ParallelData(pl.LightningDataModule):
             )
         return Pairs(source, target)
 
-    def _batches(self, pairs: Pairs, seed: int, multiple: int) -> TokenBudgetBatches:
-        lengths = pairs.source.lengths, pairs.target.lengths
-        return TokenBudgetBatches(*lengths, tokens=self.tokens, seed=seed, multiple=multiple)
-
-    def _loader(self, pairs: Pairs, batches: TokenBudgetBatches) -> ResumableLoader:
+    def _loader(self, pairs: Pairs, batches: Iterable[list[int]]) -> DataLoader[Any]:
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return ResumableLoader(pairs, batches, workers=self.workers, pinned=on_gpu)
+        return DataLoader(
+            pairs,
+            batch_sampler=batches,
+            collate_fn=collate,
+            num_workers=self.workers,
+            pin_memory=on_gpu,
+        )
 
-    def train_dataloader(self) -> ResumableLoader:
-        """Return the training batches of the epoch that the sampler was told."""
-        return self._loader(self.train, self.batches)
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return batches without end, from the one after the last that was learned from."""
+        # An update takes `accumulate` whole batches, so the updates made tell which batches are done; to Lightning
+        # it is one endless epoch, whose middle is the only place to resume at.
+        updates = self.trainer.global_step if self.trainer else 0
+        return self._loader(self.train, EndlessBatches(self.batches, updates * self.accumulate))
 
-    def val_dataloader(self) -> ResumableLoader:
+    def val_dataloader(self) -> DataLoader[Any]:
         """Return the validation batches, the same each time."""
-        return self._loader(self.val, self._batches(self.val, 0, 1))
+        lengths = self.val.source.lengths, self.val.target.lengths
+        return self._loader(self.val, TokenBudgetBatches(*lengths, tokens=self.tokens, seed=0, multiple=1).epoch(0))
 
     def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
         """Move one batch; Lightning calls this."""

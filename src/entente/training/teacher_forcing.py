@@ -68,8 +68,8 @@ class TeacherForcing(pl.LightningModule):
         return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Make dropout a pure function of seed, epoch and batch, so that an interrupted training resumes exactly."""
-        key = np.random.SeedSequence((self.seed, self.current_epoch, batch_idx))
+        """Make dropout a pure function of seed and batch number, so that an interrupted training resumes exactly."""
+        key = np.random.SeedSequence((self.seed, batch_idx))
         torch.manual_seed(int(key.generate_state(1, np.uint64)[0]))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
