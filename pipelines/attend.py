@@ -7,6 +7,7 @@ from tqdm import tqdm
 from entente.decoding.translator import Decoding, Translator
 from entente.errors import for_people
 from entente.evaluation.attention_maps import attention_maps, draw
+from entente.options import construct
 from pipelines.parameters import read
 from pipelines.tracked_run import evaluated_run
 
@@ -17,7 +18,13 @@ MODEL, ATTENTION = Path("artifacts/model"), Path("artifacts/attention")
 def main() -> None:
     """Draw every layer and head for the sentences in params.yaml, and log the figures to the model's run."""
     sentences = read("evaluation")["sentences"]
-    translator = Translator.load(MODEL, "auto", Decoding(**read("decoding")))
+    translator = Translator.load(MODEL, "auto", construct(Decoding, read("decoding"), "decoding"))
+    with evaluated_run(MODEL) as run:  # opened first: a store that cannot be used says so before the work
+        _draw(translator, sentences)
+        run.artifact(ATTENTION, "attention")
+
+
+def _draw(translator: Translator, sentences: list[str]) -> None:
     ATTENTION.mkdir(parents=True, exist_ok=True)
     translations = translator.translate(sentences)
     for number, sentence in enumerate(tqdm(sentences, "drawing attention", delay=2), start=1):
@@ -25,8 +32,6 @@ def main() -> None:
         source, target = translator.subwords.encode([sentence, translation])
         for attention in attention_maps(translator.network, translator.subwords, source, target):
             draw(attention, f"{sentence}  →  {translation}", ATTENTION / f"{number}_{attention.kind}.png")
-    with evaluated_run(MODEL) as run:
-        run.artifact(ATTENTION, "attention")
 
 
 if __name__ == "__main__":

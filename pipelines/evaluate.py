@@ -11,6 +11,7 @@ from entente.errors import for_people
 from entente.evaluation import report
 from entente.evaluation.probes import Verdict, judge, read_probes
 from entente.evaluation.scores import Bucket, bleu_by_length, score
+from entente.options import construct
 from entente.text.corpus import read_lines, read_references
 from entente.tracking.store import tracking_uri
 from pipelines.parameters import read
@@ -27,10 +28,10 @@ SAMPLES = 3
 def main() -> None:
     """Evaluate the model in artifacts/model as params.yaml says, log to its run, and print the closing message."""
     tests, bounds = read("corpus")["tests"], read("evaluation")["length_bounds"]
-    translator = Translator.load(MODEL, "auto", Decoding(**read("decoding")))
-    metrics, signatures, samples = evaluate(translator, PREPARED, tests, bounds, EVALUATION)
-    report.write_json(METRICS, report.headline(metrics))
-    with evaluated_run(MODEL) as run:
+    translator = Translator.load(MODEL, "auto", construct(Decoding, read("decoding"), "decoding"))
+    with evaluated_run(MODEL) as run:  # opened first: a store that cannot be used says so before the work
+        metrics, signatures, samples = evaluate(translator, PREPARED, tests, bounds, EVALUATION)
+        report.write_json(METRICS, report.headline(metrics))
         scores = {test: metrics[test] for test in tests}
         run.metrics(report.flatten({"test": scores, "probes": metrics.get("probes", {})}, ""), step=0)
         for test in tests:
@@ -99,13 +100,10 @@ def _judge(translator: Translator, path: Path) -> list[Verdict]:
 
 def _next_steps() -> list[tuple[str, str]]:
     uri = tracking_uri()
-    watch = f"mlflow ui --backend-store-uri {uri}" if uri.startswith("sqlite:") else "mlflow ui"
+    local = uri.startswith("sqlite:")
     return [
         ('entente translate "I love you."', "translate a sentence, or lines of standard input"),
-        (
-            f"{watch}",
-            "curves, figures and files of this run: open http://127.0.0.1:5000/#/experiments/1?workflowType=machine_learning",
-        ),
+        (f"mlflow ui --backend-store-uri {uri}" if local else uri, "curves, figures and files: choose Model training"),
         ("dvc metrics show", "all figures; `dvc plots show --open` draws them"),
         (f"ls {ATTENTION}", "which words look at which, as PNG"),
     ]

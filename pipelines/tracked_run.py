@@ -11,7 +11,7 @@ from entente.tracking.runs import Run, Runs
 from pipelines.parameters import read
 
 PREPARED, LOCK = Path("data/prepared"), Path("dvc.lock")
-LOGGED = ("seed", "corpus", "subwords", "model", "training", "trainer", "decoding", "evaluation")
+LOGGED = ("seed", "corpus", "subwords", "model", "training", "trainer", "decoding", "evaluation", "tracking")
 
 
 def open_runs() -> Runs:

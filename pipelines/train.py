@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from entente.decoding import greedy
 from entente.errors import for_people
@@ -15,8 +16,8 @@ from entente.evaluation.scores import bleu
 from entente.fingerprint import fingerprint
 from entente.model.seq2seq import Seq2Seq
 from entente.model.weights import build, save
-from entente.options import choose
-from entente.text.corpus import read_lines, read_references
+from entente.options import choose, construct
+from entente.text.corpus import read_lines, read_references, replacing_folder
 from entente.text.subwords import PAD, Subwords
 from entente.tracking.logger import RunLogger
 from entente.tracking.runs import Run
@@ -38,11 +39,10 @@ def validation(subwords: Subwords, device: torch.device, run: Run, settings: dic
     """Translate some validation sentences greedily, score them by BLEU, and show a few in the tracking run."""
     sources = list(read_lines(PREPARED / "val.en"))
     references = read_references(PREPARED / "val.references.jsonl")
-    # Evenly over the whole file: some corpora are sorted by length.
-    numbers = range(0, len(sources), max(1, len(sources) // settings["sentences"]))
+    numbers = _spread(settings["sentences"], len(sources))
     chosen = [sources[number] for number in numbers]
     answers = [references[number] for number in numbers]
-    shown = range(0, len(chosen), max(1, len(chosen) // settings["samples"]))
+    shown = _spread(settings["samples"], len(chosen))
 
     def translate(network: Seq2Seq) -> list[str]:
         return greedy.translate(
@@ -69,13 +69,19 @@ def validation(subwords: Subwords, device: torch.device, run: Run, settings: dic
     return Validation(translate, score, show)
 
 
+def _spread(count: int, total: int) -> list[int]:
+    # Evenly over the whole: some corpora are sorted by length.
+    count = min(count, total)
+    return [number * total // count for number in range(count)]
+
+
 def module(network: Seq2Seq, judge: Validation, updates: int) -> TeacherForcing:
     """Join the network with the loss, the optimizer and the schedule of params.yaml."""
     training = read("training")
     return TeacherForcing(
         network,
         LabelSmoothedCrossEntropy(smoothing=training["smoothing"], ignored=PAD),
-        Adam(**training["adam"]),
+        construct(Adam, training["adam"], "training.adam"),
         choose(SCHEDULES, training["schedule"], "training.schedule")(updates=updates),
         validation=judge,
         seed=read("seed"),
@@ -85,22 +91,25 @@ def module(network: Seq2Seq, judge: Validation, updates: int) -> TeacherForcing:
 def course(updates: int) -> Course:
     """Return how long and in what portions params.yaml says to train."""
     training = read("training")
+    averaging = training["averaging"]
     return Course(
         updates=updates,
         accumulate=training["accumulate"],
         clip=training["clip"],
         validate_every=min(training["validation"]["every"], updates),
         checkpoint_every=training["checkpoint_every"],
+        log_every=training["log_every"],
         patience=training["validation"]["patience"],
-        averaging=Averaging(**training["averaging"]) if training["averaging"] else None,
+        averaging=averaging and construct(Averaging, averaging, "training.averaging"),
     )
 
 
 def write_outs(network: Seq2Seq, subwords: Subwords, mark: str, curves: Curves, best: int) -> None:
     """Write the model as a folder that translates by itself, the learning curves and the metrics."""
     names = {"network": read("model"), "vocabulary": len(subwords), "subwords": subwords.digest, "fingerprint": mark}
-    save(network, names, MODEL)
-    shutil.copyfile(SUBWORDS, MODEL / "subwords.model")
+    with replacing_folder(MODEL) as folder:
+        save(network, names, folder)
+        shutil.copyfile(SUBWORDS, folder / "subwords.model")
     curves.write("train", ("loss", "learning_rate", "gradient_norm"), CURVES / "training.csv")
     curves.write("val", VALIDATED, CURVES / "validation.csv")
     METRICS.parent.mkdir(parents=True, exist_ok=True)
@@ -111,10 +120,18 @@ def write_outs(network: Seq2Seq, subwords: Subwords, mark: str, curves: Curves, 
 @for_people
 def main() -> None:
     """Train, resuming where an interruption left off, log to MLflow, and write the outs."""
-    seed, training, trainer = read("seed"), read("training"), read("trainer")
     mark = fingerprint(*inputs("train"))
     checkpoints = Path(os.environ.get("DVC_ROOT", ".")) / "checkpoints" / mark
-    machine = Machine(trainer["accelerator"], trainer["devices"], trainer["precision"])
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    # Queued experiments that differ in decoding only are one training: the second waits, and trains anew.
+    with FileLock(checkpoints.with_suffix(".lock")):
+        train(mark, checkpoints)
+
+
+def train(mark: str, checkpoints: Path) -> None:
+    """Train what params.yaml describes, whose fingerprint is `mark`, keeping checkpoints in the folder given."""
+    seed, training = read("seed"), read("training")
+    machine = construct(Machine, read("trainer"), "trainer")
     subwords = Subwords(SUBWORDS)
     data = ParallelData(
         ENCODED,
@@ -126,12 +143,13 @@ def main() -> None:
     )
     torch.manual_seed(seed)
     network = build(read("model"), len(subwords))
-    updates = trainer["limit_updates"] or training["updates"]
+    updates = machine.limit_updates or training["updates"]
     resume = (checkpoints / "last.ckpt").exists()
     checkpoints.mkdir(parents=True, exist_ok=True)
     curves = Curves(checkpoints / "curves.jsonl")
     with open_runs().train(*identity(mark), {}, resume=resume) as run:
         note_data(run, "train", context="training", rows=len(data.train))
+        note_data(run, "val", context="validation", rows=len(data.val))
         judge = validation(subwords, torch.device(machine.device()), run, training["validation"])
         best = fit(
             module(network, judge, updates),
@@ -140,7 +158,6 @@ def main() -> None:
             machine=machine,
             checkpoints=checkpoints,
             loggers=[RunLogger(run), curves],
-            log_every=read("tracking")["log_every_n_steps"],
         )
         write_outs(network, subwords, mark, curves, best)
         run.artifact(PARAMETERS)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
+from entente import cli
 from entente.cli import main, windows
 from entente.errors import EntenteError
 from entente.model import weights
@@ -200,3 +202,9 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     run = subprocess.run(ENTENTE, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_its_defaults_are_those_of_an_evaluation() -> None:
+    decoding = yaml.safe_load((Path(__file__).parents[1] / "conf/decoding/beam.yaml").read_text())
+    defaults = {name: getattr(cli, name.upper()) for name in decoding}
+    assert defaults == decoding

@@ -19,11 +19,11 @@ def test_a_persons_error_is_one_line_and_a_failure() -> None:
     assert end.value.code == "error: the corpus is empty; add lines"  # a text exits with status 1
 
 
-def test_ctrl_c_exits_130_and_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_exits_130_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         fail(KeyboardInterrupt())()
     assert end.value.code == 130
-    assert "same command" in capsys.readouterr().err
+    assert "what was finished is kept" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

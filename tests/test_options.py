@@ -1,7 +1,7 @@
 import pytest
 
 from entente.errors import EntenteError
-from entente.options import choose
+from entente.options import choose, construct
 
 
 class Colour:
@@ -27,3 +27,11 @@ def test_the_kind_names_the_class_and_the_keys_its_arguments() -> None:
 def test_what_is_unknown_is_named_with_what_there_is(option: dict[str, object], message: str) -> None:
     with pytest.raises(EntenteError, match=message):
         choose(KINDS, option, "paint")
+
+
+def test_a_place_of_the_configuration_is_constructed_whole() -> None:
+    assert construct(Colour, {"red": 3, "green": 4}, "paint").values == (3, 4)
+    with pytest.raises(EntenteError, match="paint lacks green"):
+        construct(Colour, {"red": 3}, "paint")
+    with pytest.raises(EntenteError, match="paint has no option blue; it has red, green"):
+        construct(Colour, {"red": 3, "green": 4, "blue": 5}, "paint")

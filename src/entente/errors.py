@@ -23,7 +23,7 @@ def for_people(main: Callable[[], None]) -> Callable[[], None]:
         except EntenteError as error:
             sys.exit(f"error: {error}")
         except KeyboardInterrupt:
-            print("interrupted: what was finished is kept; run the same command to go on", file=sys.stderr)
+            print("interrupted; what was finished is kept", file=sys.stderr)
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
             # The reader went away (`entente translate | head`); silence the flush at exit too.

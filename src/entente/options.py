@@ -1,4 +1,4 @@
-"""Options by name: `kind` in the YAML picks a class from a table, the other keys are that constructor's arguments."""
+"""Options by name: keys of the YAML are a constructor's arguments; `kind` picks the class from a table."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -19,8 +19,25 @@ def choose(kinds: Mapping[str, Callable[..., T]], option: Mapping[str, Any], pla
     kind = keys.pop("kind", None)
     if kind not in kinds:
         raise EntenteError(f"{place}: unknown kind {kind!r}; there are {', '.join(sorted(kinds))}")
-    known = inspect.signature(kinds[kind]).parameters
+    _refuse_unknown(kinds[kind], keys, f"{place}: {kind}")
+    return partial(kinds[kind], **keys)
+
+
+def construct(kind: Callable[..., T], keys: Mapping[str, Any], place: str) -> T:
+    """Call a constructor with the keys of one place of the configuration: each of them known, none missing.
+
+    Raises EntenteError that names the place and the keys.
+    """
+    known = _refuse_unknown(kind, keys, place)
+    missing = [name for name, value in known.items() if name not in keys and value.default is value.empty]
+    if missing:
+        raise EntenteError(f"{place} lacks {', '.join(missing)}; conf/ has an example in every option of that group")
+    return kind(**keys)
+
+
+def _refuse_unknown(kind: Callable[..., object], keys: Mapping[str, Any], who: str) -> Mapping[str, inspect.Parameter]:
+    known = inspect.signature(kind).parameters
     unknown = sorted(set(keys) - set(known))
     if unknown:
-        raise EntenteError(f"{place}: {kind} has no option {', '.join(unknown)}; it has {', '.join(known)}")
-    return partial(kinds[kind], **keys)
+        raise EntenteError(f"{who} has no option {', '.join(unknown)}; it has {', '.join(known)}")
+    return known

@@ -9,7 +9,7 @@ from entente.model.masks import causal_mask
 from entente.model.seq2seq import Seq2Seq
 from entente.model.transformer import Transformer
 from entente.model.weights import build
-from tests.model.networks import PAD, VOCABULARY, options, prefixes, sentences, transformer
+from tests.model.networks import VOCABULARY, options, prefixes, sentences, transformer
 
 KINDS = [
     pytest.param({"residual": {"kind": residual}, "decoder_positions": {"kind": kind}}, id=f"{residual}-{kind}")
@@ -172,8 +172,3 @@ def test_options_that_do_not_fit_are_named(changes: dict[str, object], named: st
 def test_a_missing_option_is_named() -> None:
     with pytest.raises(EntenteError, match="width"):
         build({name: value for name, value in options().items() if name != "width"}, VOCABULARY)
-
-
-def test_padding_id_is_what_masks_expect() -> None:
-    src, src_mask = sentences([2, 4])
-    assert src_mask[:, 0, 0].tolist() == (src != PAD).tolist()

@@ -29,7 +29,7 @@ THIMBLE = [
     "training.validation.sentences=20",
     "trainer=smoke",
     "evaluation.sentences=[The cat sleeps.]",
-    "tracking.log_every_n_steps=2",
+    "training.log_every=2",
     "tracking.system_metrics_every_seconds=1",
 ]
 
@@ -83,7 +83,7 @@ def test_every_out_of_dvc_yaml_is_there(there: Path) -> None:
             path = Path(out if isinstance(out, str) else next(iter(out)))
             assert path.exists(), path
             assert not path.is_dir() or any(path.iterdir()), path
-    assert not any((there / "checkpoints").iterdir())
+    assert not [path for path in (there / "checkpoints").iterdir() if path.is_dir()]
 
 
 def test_metrics_tell_of_every_test_set_and_the_probes(there: Path) -> None:
@@ -110,19 +110,30 @@ def test_one_run_holds_training_and_evaluation(there: Path) -> None:
     (experiment,) = [found for found in store.search_experiments() if found.name != "Default"]
     run = store.search_runs([experiment.experiment_id])[0]
     assert run.info.status == "FINISHED"
-    assert {"train/loss", "train/learning_rate", "train/gradient_norm", "val/bleu"} <= run.data.metrics.keys()
+    assert {
+        "train/loss",
+        "train/learning_rate",
+        "train/gradient_norm",
+        "train/tokens_per_second",
+        "val/bleu",
+    } <= run.data.metrics.keys()
     assert {"test/test/bleu", "test/longer/chrf", "probes/mean"} <= run.data.metrics.keys()
     assert run.data.params["model.width"] == "16"
     assert run.data.tags["entente.fingerprint"] in (there / "artifacts/model/config.json").read_text()
     assert run.inputs
     assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == {
         "grammar/train",
+        "grammar/val",
         "grammar/test",
         "grammar/compositional",
         "grammar/longer",
     }
     stored = {entry.path for entry in store.list_artifacts(run.info.run_id)}
     assert {"attention", "evaluation", "model", "params.yaml", "translations.json"} <= stored
+    assert {"model/weights.safetensors", "model/config.json", "model/subwords.model"} == {
+        entry.path for entry in store.list_artifacts(run.info.run_id, "model")
+    }
+    assert any(name.startswith("system/") for name in run.data.metrics)
 
 
 def test_evaluation_alone_adds_to_the_same_run(there: Path) -> None:
@@ -147,6 +158,8 @@ def test_evaluation_where_the_store_has_no_such_run_begins_one(
 def test_the_model_folder_translates_by_itself(there: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(there / "artifacts/model", tmp_path / "model")
     decoding = Decoding(**OmegaConf.to_container(OmegaConf.load("params.yaml").decoding))  # type: ignore[arg-type]
-    translator = Translator.load(folder, "cpu", decoding)
-    assert len(list(translator.translate(["The cat sleeps.", "", "I love you."]))) == 3
+    elsewhere, here = (Translator.load(place, "cpu", decoding) for place in (folder, there / "artifacts/model"))
+    sentences = ["The cat sleeps.", "", "I love you."]
+    assert list(elsewhere.translate(sentences)) == list(here.translate(sentences))
+    assert list(here.translate(["", "The cat sleeps."]))[0] == ""
     assert not list(folder.glob("*.pkl")) + list(folder.glob("*.ckpt"))

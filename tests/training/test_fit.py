@@ -18,7 +18,7 @@ from entente.training.schedule import LinearDecay
 from entente.training.teacher_forcing import Adam, TeacherForcing, Validation
 from tests.model.networks import VOCABULARY, transformer
 
-CPU = Machine("cpu", 1, {"cpu": "32-true", "cuda": "bf16-mixed"})
+CPU = Machine("cpu", 1, {"cpu": "32-true", "cuda": "bf16-mixed"}, None)
 
 
 def write_side(stem: Path, sentences: list[list[int]]) -> None:
@@ -80,11 +80,10 @@ def train(
     best = fit(
         module,
         ParallelData(encoded, tokens=100, accumulate=accumulate, workers=0, seed=1, languages=("en", "fr")),
-        course=Course(updates, accumulate, 1.0, 4, checkpoint_every, patience, Averaging(0.5, 2)),
+        course=Course(updates, accumulate, 1.0, 4, checkpoint_every, 1, patience, Averaging(0.5, 2)),
         machine=CPU,
         checkpoints=checkpoints,
         loggers=[curves],
-        log_every=1,
     )
     return best, {name: tensor.clone() for name, tensor in network.state_dict().items()}, curves
 
@@ -200,8 +199,8 @@ def test_cuda_where_there_is_none_is_an_error() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
     with pytest.raises(EntenteError, match="trainer=auto"):
-        Machine("cuda", 1, CPU.precision).device()
-    assert Machine("auto", 1, CPU.precision).device() == "cpu"
+        Machine("cuda", 1, CPU.precision, None).device()
+    assert Machine("auto", 1, CPU.precision, None).device() == "cpu"
 
 
 def test_sides_of_different_length_are_an_error(encoded: Path, tmp_path: Path) -> None:
@@ -217,3 +216,18 @@ def test_forgetting_removes_the_checkpoints(tmp_path: Path) -> None:
     (tmp_path / "run" / "last.ckpt").write_bytes(b"x")
     forget(tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_a_machine_cannot_be_is_an_error() -> None:
+    with pytest.raises(EntenteError, match="several devices"):
+        Machine("cpu", 2, CPU.precision, None).device()
+    with pytest.raises(EntenteError, match="cdua"):
+        Machine("cdua", 1, CPU.precision, None).device()
+
+
+def test_a_sentence_beyond_the_networks_reach_is_an_error(encoded: Path, tmp_path: Path) -> None:
+    for file in encoded.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    write_side(tmp_path / "val.fr", [[5] * 60 + [EOS]] * 12)
+    with pytest.raises(EntenteError, match="61 pieces, but the network reads at most 40"):
+        train(tmp_path, tmp_path / "run")

@@ -1,5 +1,6 @@
 import pytest
 
+from entente.errors import EntenteError
 from entente.training.schedule import SCHEDULES, InverseSquareRoot, LinearDecay
 
 
@@ -22,3 +23,9 @@ def test_linear_decay_ends_at_nothing() -> None:
     schedule = LinearDecay(peak=1.0, warmup=10, updates=50)
     assert schedule(50) == 0
     assert schedule(30) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("kind", sorted(SCHEDULES))
+def test_a_warmup_of_nothing_is_an_error(kind: str) -> None:
+    with pytest.raises(EntenteError, match=r"training\.schedule\.warmup"):
+        SCHEDULES[kind](peak=1.0, warmup=0, updates=10)

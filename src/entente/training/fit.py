@@ -44,11 +44,18 @@ class Machine:
     """Where to train: Lightning's accelerator and devices, and the precision for each kind of device."""
 
     accelerator: str
-    devices: int | str
+    devices: int
     precision: Mapping[str, Any]
+    limit_updates: int | None  # for a trial: fewer updates than the training asks for
 
     def device(self) -> str:
         """Return `cuda` or `cpu`, whichever is meant here and now; EntenteError where CUDA is asked for in vain."""
+        if self.devices != 1:
+            raise EntenteError(
+                f"trainer.devices is {self.devices}, but training on several devices is not built yet: use 1"
+            )
+        if self.accelerator not in ("auto", "cpu", "cuda"):
+            raise EntenteError(f"trainer.accelerator is {self.accelerator}; choose auto, cpu or cuda")
         if self.accelerator == "cpu" or (self.accelerator == "auto" and not torch.cuda.is_available()):
             return "cpu"
         if not torch.cuda.is_available():
@@ -68,6 +75,7 @@ class Course:
     clip: float
     validate_every: int
     checkpoint_every: int
+    log_every: int
     patience: int
     averaging: Averaging | None
 
@@ -92,24 +100,21 @@ def fit(
     machine: Machine,
     checkpoints: Path,
     loggers: Sequence[Logger],
-    log_every: int,
 ) -> int:
     """Train, resuming from `checkpoints` where there is something; leave the best weights in the module.
 
     Returns after how many updates the network translated best.
     """
+    longest, reach = data.longest(), module.network.max_length
+    if longest > reach:
+        raise EntenteError(
+            f"a training sentence has {longest} pieces, but the network reads at most {reach}: "
+            "clean such sentences out (corpus.cleaning), or make model.max_length larger"
+        )
     keep_memory()
-    _silence_lightning()
     device = machine.device()
     best = ModelCheckpoint(checkpoints, "best", monitor=_BLEU, mode="max", save_last=True, enable_version_counter=False)
-    often = _BetweenValidations(course, checkpoints)
-    stop = EarlyStopping(monitor=_BLEU, mode="max", patience=course.patience)
-    callbacks: list[Callback] = [Progress(), best, often, stop]
-    if course.averaging is not None:
-        averaging = EMAWeightAveraging(
-            decay=course.averaging.decay, update_every_n_steps=course.averaging.every, use_buffers=False
-        )
-        callbacks.append(averaging)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # devices, tips, loggers: the bar tells what matters
     trainer = pl.Trainer(
         accelerator=device,
         devices=machine.devices,
@@ -121,18 +126,29 @@ def fit(
         val_check_interval=course.validate_every * course.accumulate,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        log_every_n_steps=log_every,
+        log_every_n_steps=course.log_every,
         logger=list(loggers),
-        callbacks=callbacks,
+        callbacks=[Progress(), best, *_callbacks(course, checkpoints)],
         use_distributed_sampler=False,
         enable_model_summary=False,
         enable_progress_bar=False,
         default_root_dir=checkpoints,
     )
     interrupted = checkpoints / "last.ckpt"
-    with _ctrl_c_stays_ctrl_c():
+    with _quiet(), _ctrl_c_stays_ctrl_c():
         trainer.fit(module, data, ckpt_path=interrupted if interrupted.exists() else None, weights_only=True)
     return _restore_best(module, Path(best.best_model_path))
+
+
+def _callbacks(course: Course, checkpoints: Path) -> list[Callback]:
+    stop = EarlyStopping(monitor=_BLEU, mode="max", patience=course.patience)
+    callbacks = [_BetweenValidations(course, checkpoints), stop]
+    if course.averaging is None:
+        return callbacks
+    averaging = EMAWeightAveraging(
+        decay=course.averaging.decay, update_every_n_steps=course.averaging.every, use_buffers=False
+    )
+    return [*callbacks, averaging]
 
 
 @contextmanager
@@ -181,12 +197,13 @@ def keep_memory() -> None:
     mallopt(m_top_pad, 2**28)
 
 
-def _silence_lightning() -> None:
-    # It tells of devices, tips and loggers; what matters here stands in the progress bar.
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    # More loader workers would take the two cores' time from the training itself.
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    # To find the checkpoints of an interrupted training is the point.
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-    # Lightning 2.6 with torch 2.13
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # More loader workers would take the two cores' time from the training itself.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # To find the checkpoints of an interrupted training is the point.
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        # Lightning 2.6 with torch 2.13
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+        yield

@@ -38,6 +38,11 @@ class ParallelData(pl.LightningDataModule):
             )
         return Pairs(source, target)
 
+    def longest(self) -> int:
+        """Return how many pieces the longest sentence has, on any side of train and val, EOS counted."""
+        sides = (side for pairs in (self.train, self.val) for side in (pairs.source, pairs.target))
+        return max(int(side.lengths.max()) for side in sides)
+
     def _loader(self, pairs: Pairs, batches: Iterable[list[int]]) -> DataLoader[Any]:
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
         return DataLoader(
