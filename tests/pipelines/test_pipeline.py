@@ -161,5 +161,5 @@ def test_the_model_folder_translates_by_itself(there: Path, tmp_path: Path) -> N
     elsewhere, here = (Translator.load(place, "cpu", decoding) for place in (folder, there / "artifacts/model"))
     sentences = ["The cat sleeps.", "", "I love you."]
     assert list(elsewhere.translate(sentences)) == list(here.translate(sentences))
-    assert list(here.translate(["", "The cat sleeps."]))[0] == ""
+    assert next(iter(here.translate(["", "The cat sleeps."]))) == ""
     assert not list(folder.glob("*.pkl")) + list(folder.glob("*.ckpt"))
