@@ -24,6 +24,8 @@ def read(group: str) -> Any:
 
 def inputs(stage: str) -> tuple[dict[str, Any], list[Path]]:
     """Return what determines a stage's outs, by dvc.yaml: its parameters, and its dependencies but params.yaml."""
+    if not Path("dvc.yaml").exists():
+        raise EntenteError(f"dvc.yaml is missing in {Path.cwd()}: run from the repository's root")
     entry = OmegaConf.to_container(OmegaConf.load("dvc.yaml").stages[stage])
     assert isinstance(entry, dict)
     return {group: read(group) for group in entry["params"]}, [Path(path) for path in entry["deps"]]
