@@ -33,7 +33,8 @@ class RunLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add a point to each curve; the step is the trainer's, which goes on where a checkpoint left it."""
-        self.run.metrics(metrics, step or 0)
+        # To Lightning a training is one endless epoch: its number would tell nothing.
+        self.run.metrics({name: value for name, value in metrics.items() if name != "epoch"}, step or 0)
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
