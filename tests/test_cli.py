@@ -11,8 +11,9 @@ import pytest
 import torch
 import yaml
 
-from entente import cli
-from entente.cli import main, windows
+from entente.cli import main
+from entente.commands import model as defaults
+from entente.commands.translate import windows
 from entente.errors import EntenteError
 from entente.model import weights
 from entente.text import subwords
@@ -25,10 +26,13 @@ NETWORK = {
     "encoder_layers": 1,
     "decoder_layers": 1,
     "dropout": 0.0,
-    "max_length": 24,
+    "max_length": 200,
     "encoder_positions": {"kind": "sinusoidal"},
     "decoder_positions": {"kind": "sinusoidal"},
-    "attention": {"kind": "scaled_dot_product"},
+    "encoder_attention": {"kind": "scaled_dot_product"},
+    "decoder_attention": {"kind": "scaled_dot_product"},
+    "cross_attention": {"kind": "scaled_dot_product"},
+    "decoder_layer": {"kind": "standard"},
     "feed_forward": {"kind": "relu"},
     "residual": {"kind": "pre_norm"},
 }
@@ -42,7 +46,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text").write_text("I love you.\nThe cat sleeps.\nJe t'aime.\nLe chat dort.\n" * 5)
     subwords.learn([folder / "text"], folder, kind="bpe", vocabulary=290, threads=1, sample=1000)
     digest = subwords.Subwords(folder / "subwords.model").digest
-    torch.manual_seed(5)
+    torch.manual_seed(4)
     config = {"network": NETWORK, "vocabulary": 290, "subwords": digest}
     weights.save(weights.build(NETWORK, 290), config, folder)
     return folder
@@ -75,6 +79,67 @@ def test_n_best_prints_rank_score_and_text(
     assert [float(score) for _, score, _ in rows] == sorted((float(score) for _, score, _ in rows), reverse=True)
 
 
+def cut(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model: Path, *words: str) -> list[str]:
+    entente(monkeypatch, "cut", "--model", model, "--device", "cpu", "The cat sleeps.", *words)
+    return capsys.readouterr().out.splitlines()
+
+
+def figures(line: str) -> list[float]:
+    return [float(figure) for figure in re.findall(r"[-+]?\d+\.\d+", line)]
+
+
+def test_cut_shows_attention_and_what_the_translation_loses(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entente(monkeypatch, "translate", "--model", model, "The cat sleeps.")
+    translation = capsys.readouterr().out.strip()
+    lines = cut(monkeypatch, capsys, model, "--edge", "sleeps>cat", "--foil", "Les chats dorment.")
+    assert lines[0] == "The cat sleeps."
+    assert lines[2].startswith('Where "sleeps" looks')
+    assert lines[3].split()[:2] == ["layer", "1"]
+    assert [line.split()[0] for line in lines[4:9]] == ["The", "cat", "sleeps", ".", "⟨end⟩"]
+    assert [line.endswith("<- cut") for line in lines[4:9]] == [False, True, False, False, False]
+    assert sum(figures(line)[0] for line in lines[4:9]) == pytest.approx(1, abs=0.03)
+    assert lines[10] == "Without sleeps>cat in every layer and head"
+    assert lines[11] == f"  before  {translation}"
+    right, wrong, margin = (figures(line) for line in lines[15:])
+    assert margin[:2] == pytest.approx([right[0] - wrong[0], right[1] - wrong[1]], abs=2e-3)
+    assert margin[2] == pytest.approx(margin[1] - margin[0], abs=2e-3)
+    assert right[0] != right[1]
+
+
+def test_cut_without_a_foil_tells_of_the_translation_alone(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = cut(monkeypatch, capsys, model, "--edge", "sleeps>cat", "--edge", "sleeps > the", "--edge", "cat>the")
+    assert sum(line.startswith("Where") for line in lines) == 2
+    assert sum(line.endswith("<- cut") for line in lines) == 3
+    assert len([line for line in lines if "log p" in line]) == 1
+
+
+@pytest.mark.parametrize(
+    ("edges", "complaint"),
+    [
+        (["sleeps"], "--edge 'sleeps': write who looks"),
+        (["sleeps>"], "--edge 'sleeps>': write who looks"),
+        (["dog>cat"], "no word `dog`.*`The`, `cat`, `sleeps`"),
+        (["cat>cat#2"], "no word `cat#2`"),
+        ([f"cat>{word}" for word in ("the", "cat", "sleeps", ".", "⟨end⟩")], "nothing to look at"),
+    ],
+)
+def test_an_edge_that_cannot_be_cut_is_one_line(
+    edges: list[str],
+    complaint: str,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = [word for edge in edges for word in ("--edge", edge)]
+    with pytest.raises(SystemExit, match=f"(?s)^error: .*{complaint}"):
+        cut(monkeypatch, capsys, model, *words)
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -100,10 +165,13 @@ def test_it_knows_its_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert re.fullmatch(r"entente \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
 
-def test_its_help_has_examples(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("example", ['translate "I love you."', 'cut "The cat, which is fluffy, sleeps." --edge'])
+def test_its_help_has_examples(
+    example: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match="0"):
-        entente(monkeypatch, "translate", "--help")
-    assert 'entente translate "I love you."' in capsys.readouterr().out
+        entente(monkeypatch, example.split()[0], "--help")
+    assert f"entente {example}" in capsys.readouterr().out
 
 
 def loaded(statement: str) -> set[str]:
@@ -117,9 +185,10 @@ def test_help_does_not_wait_for_what_it_does_not_use() -> None:
     assert not loaded("import entente.cli") & {"torch", "numpy", "sentencepiece", "importlib.metadata"}
 
 
-def test_a_translator_does_not_wait_for_what_it_does_not_use() -> None:
+@pytest.mark.parametrize("module", ["entente.decoding.translator", "entente.evaluation.dissection"])
+def test_what_a_command_uses_does_not_wait_for_the_rest(module: str) -> None:
     unused = {"lightning", "mlflow", "hydra", "omegaconf", "sacrebleu", "dvc", "matplotlib", "torch._dynamo"}
-    assert not loaded("import entente.decoding.translator") & unused
+    assert not loaded(f"import {module}") & unused
 
 
 @pytest.fixture
@@ -206,5 +275,4 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 
 def test_its_defaults_are_those_of_an_evaluation() -> None:
     decoding = yaml.safe_load((Path(__file__).parents[1] / "conf/decoding/beam.yaml").read_text())
-    defaults = {name: getattr(cli, name.upper()) for name in decoding}
-    assert defaults == decoding
+    assert {name: getattr(defaults, name.upper()) for name in decoding} == decoding

@@ -5,7 +5,7 @@ import torch
 
 from entente.decoding.greedy import greedy, translate
 from entente.text.subwords import Subwords
-from tests.decoding.conftest import SENTENCES
+from tests.conftest import SENTENCES
 from tests.decoding.networks import BOS, EOS, PAD, VOCABULARY, Copy, Table
 
 

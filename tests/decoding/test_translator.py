@@ -15,7 +15,7 @@ from entente.errors import EntenteError
 from entente.model import weights
 from entente.model.masks import padding_mask
 from entente.text.subwords import BOS, EOS, PAD, Subwords
-from tests.decoding.conftest import SENTENCES
+from tests.conftest import SENTENCES
 from tests.decoding.networks import Copy
 
 CPU = torch.device("cpu")
@@ -31,7 +31,10 @@ NETWORK = {
     "max_length": 40,
     "encoder_positions": {"kind": "sinusoidal"},
     "decoder_positions": {"kind": "sinusoidal"},
-    "attention": {"kind": "scaled_dot_product"},
+    "encoder_attention": {"kind": "scaled_dot_product"},
+    "decoder_attention": {"kind": "scaled_dot_product"},
+    "cross_attention": {"kind": "scaled_dot_product"},
+    "decoder_layer": {"kind": "standard"},
     "feed_forward": {"kind": "relu"},
     "residual": {"kind": "pre_norm"},
 }

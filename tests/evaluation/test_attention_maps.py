@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.image import imread
-from torch import Tensor
 
-from entente.evaluation.attention_maps import AttentionMap, attention_maps, draw, observe, readable
-from entente.model.attention import ScaledDotProduct
-from entente.model.masks import padding_mask
+from entente.evaluation.attention_maps import AttentionMap, attention_maps, draw, readable
 from entente.model.seq2seq import Seq2Seq
 from entente.model.weights import build
-from entente.text.subwords import PAD, Subwords, learn
+from entente.text.subwords import Subwords, learn
 
 LAYERS, HEADS, VOCABULARY = 2, 2, 300
 OPTIONS = {
@@ -27,7 +24,10 @@ OPTIONS = {
     "max_length": 64,
     "encoder_positions": {"kind": "sinusoidal"},
     "decoder_positions": {"kind": "sinusoidal"},
-    "attention": {"kind": "scaled_dot_product"},
+    "encoder_attention": {"kind": "scaled_dot_product"},
+    "decoder_attention": {"kind": "scaled_dot_product"},
+    "cross_attention": {"kind": "scaled_dot_product"},
+    "decoder_layer": {"kind": "standard"},
     "feed_forward": {"kind": "relu"},
     "residual": {"kind": "post_norm"},
 }
@@ -48,71 +48,8 @@ def subwords(tmp_path_factory: pytest.TempPathFactory) -> Subwords:
     return Subwords(folder / "subwords.model")
 
 
-@pytest.fixture
-def sentences() -> tuple[Tensor, Tensor, Tensor]:
-    src = torch.tensor([[5, 6, 7, 8, 3], [9, 10, 3, PAD, PAD]])
-    return src, padding_mask(src, PAD), torch.tensor([[2, 11, 12, 13], [2, 14, 15, 16]])
-
-
 def small(kind: str, weights: Sequence[Sequence[float]]) -> AttentionMap:
     return AttentionMap(kind, ["a", "b"], ["c", "$d$"], np.array([[weights]], np.float32))
-
-
-def test_the_observer_sees_every_core_by_module_name(
-    network: Seq2Seq, sentences: tuple[Tensor, Tensor, Tensor]
-) -> None:
-    with observe(network) as seen:
-        network(*sentences)
-    stacks = {"encoder": ["self_attention"], "decoder": ["self_attention", "cross_attention"]}
-    assert set(seen) == {
-        f"{stack}.{layer}.{attention}.core"
-        for stack, attentions in stacks.items()
-        for layer in range(LAYERS)
-        for attention in attentions
-    }
-    assert seen["decoder.0.cross_attention.core"].shape == (2, HEADS, 4, 5)
-
-
-def test_rows_sum_to_1_and_masked_keys_get_0(network: Seq2Seq, sentences: tuple[Tensor, Tensor, Tensor]) -> None:
-    with observe(network) as seen:
-        network(*sentences)
-    for weights in seen.values():
-        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
-    for name in ("encoder.1.self_attention.core", "decoder.1.cross_attention.core"):
-        assert (seen[name][1, :, :, 3:] == 0).all()  # padding
-        assert (seen[name][0] > 0).all()
-    assert (seen["decoder.1.self_attention.core"].triu(1) == 0).all()  # words to come
-
-
-def test_visible_weights_times_values_are_what_the_fused_kernel_returns(
-    network: Seq2Seq, sentences: tuple[Tensor, Tensor, Tensor]
-) -> None:
-    given: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def keep(name: str):  # type: ignore[no-untyped-def]
-        return lambda core, inputs, output: given.update({name: (inputs[2], output)})
-
-    cores = [(name, core) for name, core in network.named_modules() if isinstance(core, ScaledDotProduct)]
-    handles = [core.register_forward_hook(keep(name)) for name, core in cores]
-    with observe(network) as seen:
-        network(*sentences)
-    for handle in handles:
-        handle.remove()
-    for name, (values, output) in given.items():
-        torch.testing.assert_close(seen[name] @ values, output, rtol=1e-5, atol=1e-6)
-
-
-def test_observing_changes_nothing_and_leaves_no_hook(
-    network: Seq2Seq, sentences: tuple[Tensor, Tensor, Tensor]
-) -> None:
-    before = network(*sentences)
-    with observe(network) as seen:
-        during = network(*sentences)
-    kept = dict(seen)
-    assert torch.equal(before, during)
-    network(*sentences)
-    assert all(seen[name] is weights for name, weights in kept.items())
-    assert not any(module._forward_pre_hooks for module in network.modules())
 
 
 def test_maps_pair_words_with_weights(network: Seq2Seq, subwords: Subwords) -> None:
@@ -123,6 +60,18 @@ def test_maps_pair_words_with_weights(network: Seq2Seq, subwords: Subwords) -> N
     assert encoder.rows == encoder.columns == cross.columns
     assert (decoder.rows[0], cross.rows[-1], cross.columns[-1]) == ("⟨start⟩", "⟨end⟩", "⟨end⟩")
     assert decoder.rows[1:] == cross.rows[:-1]
+
+
+def test_an_rnn_has_a_map_of_its_attention_over_the_encoder_alone(subwords: Subwords) -> None:
+    recurrent = {"kind": "recurrent", "width": 16, "encoder_layers": 1, "decoder_layers": 1, "dropout": 0.0}
+    recurrent |= {"max_length": 64, "cell": {"kind": "gru"}, "attention": {"kind": "additive"}}
+    source, target = subwords.encode(["The cat sleeps.", "Le chat."])
+    (cross,) = attention_maps(build(recurrent, VOCABULARY).eval(), subwords, source, target)
+    assert cross.kind == "cross_attention"
+    assert (
+        cross.weights.shape == (1, 1, len(target) + 1, len(source) + 1) == (1, 1, len(cross.rows), len(cross.columns))
+    )
+    np.testing.assert_allclose(cross.weights.sum(-1), 1, rtol=1e-5)
 
 
 def test_words_are_written_for_a_reader() -> None:

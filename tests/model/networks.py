@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from entente.model.masks import padding_mask
-from entente.model.transformer import Transformer
+from entente.model.transformer import TransformerNetwork
 from entente.model.weights import build
 
 VOCABULARY, PAD, BOS, EOS = 31, 0, 2, 3
@@ -25,16 +25,19 @@ def options(**changes: Any) -> dict[str, Any]:
         "max_length": 40,
         "encoder_positions": {"kind": "sinusoidal"},
         "decoder_positions": {"kind": "sinusoidal"},
-        "attention": {"kind": "scaled_dot_product"},
+        "encoder_attention": {"kind": "scaled_dot_product"},
+        "decoder_attention": {"kind": "scaled_dot_product"},
+        "cross_attention": {"kind": "scaled_dot_product"},
         "feed_forward": {"kind": "relu"},
         "residual": {"kind": "pre_norm"},
+        "decoder_layer": {"kind": "standard"},
     } | changes
 
 
-def transformer(**changes: Any) -> Transformer:
+def transformer(**changes: Any) -> TransformerNetwork[Any]:
     torch.manual_seed(3)
     network = build(options(**changes), VOCABULARY).eval()
-    assert isinstance(network, Transformer)
+    assert isinstance(network, TransformerNetwork)
     return network
 
 

@@ -1,6 +1,15 @@
+import pytest
 import torch
 
-from entente.model.attention import CrossAttention, ScaledDotProduct, SelfAttention
+from entente.model.attention import (
+    ATTENTIONS,
+    Additive,
+    CrossAttention,
+    Identity,
+    ScaledDotProduct,
+    SelfAttention,
+    Uniform,
+)
 from entente.model.masks import causal_mask, padding_mask
 from entente.model.positions import NoPositions
 
@@ -9,8 +18,9 @@ def heads(rows: int, length: int, seed: int) -> torch.Tensor:
     return torch.randn(rows, 2, length, 8, generator=torch.Generator().manual_seed(seed))  # (B, H, T, K)
 
 
-def test_fused_attention_is_visible_weights_times_values() -> None:
-    core = ScaledDotProduct()
+@pytest.mark.parametrize("kind", sorted(ATTENTIONS.keys() - {"identity"}))
+def test_attention_is_visible_weights_times_values(kind: str) -> None:
+    core = ATTENTIONS[kind](heads=2, width=8)
     q, k, v = heads(3, 5, 0), heads(3, 7, 1), heads(3, 7, 2)
     some = padding_mask(torch.tensor([[1] * 7, [1] * 4 + [0] * 3, [1] + [0] * 6]), 0)
     bias = torch.randn(1, 2, 5, 7, generator=torch.Generator().manual_seed(3))
@@ -20,8 +30,29 @@ def test_fused_attention_is_visible_weights_times_values() -> None:
         torch.testing.assert_close(weights.sum(-1), torch.ones(3, 2, 5))
 
 
+def test_identity_is_each_word_its_own_value() -> None:
+    core = Identity(heads=2, width=8)
+    q, k, v = heads(3, 2, 0), heads(3, 7, 1), heads(3, 7, 2)
+    assert torch.equal(core(q, k, v, None), v[:, :, 5:])
+    assert torch.equal(core.weights(q, k, None) @ v, v[:, :, 5:])
+
+
+def test_uniform_weighs_what_it_may_see_alike() -> None:
+    weights = Uniform(heads=2, width=8).weights(heads(1, 4, 0), heads(1, 4, 1), causal_mask(4))
+    torch.testing.assert_close(weights[0, 0], torch.ones(4, 4).tril() / torch.arange(1, 5)[:, None])
+
+
+def test_additive_is_the_formula_of_the_paper() -> None:
+    core = Additive(heads=2, width=8)
+    q, k = heads(1, 3, 0), heads(1, 4, 1)
+    for head in range(2):
+        for query in range(3):
+            scores = torch.stack([core.v[head] @ torch.tanh(q[0, head, query] + key) for key in k[0, head]])
+            torch.testing.assert_close(core.weights(q, k, None)[0, head, query], scores.softmax(0))
+
+
 def test_masked_keys_get_nothing() -> None:
-    weights = ScaledDotProduct().weights(heads(1, 6, 0), heads(1, 6, 1), causal_mask(6))
+    weights = ScaledDotProduct(heads=2, width=8).weights(heads(1, 6, 0), heads(1, 6, 1), causal_mask(6))
     assert weights.triu(1).count_nonzero() == 0
     assert (weights.tril() > 0).sum() == 2 * 21
 
@@ -29,11 +60,11 @@ def test_masked_keys_get_nothing() -> None:
 def test_scores_are_divided_by_the_root_of_the_width() -> None:
     q, k = heads(1, 3, 0), heads(1, 4, 1)
     expected = torch.einsum("bhqk,bhsk->bhqs", q, k).div(8**0.5).softmax(-1)
-    torch.testing.assert_close(ScaledDotProduct().weights(q, k, None), expected)
+    torch.testing.assert_close(ScaledDotProduct(heads=2, width=8).weights(q, k, None), expected)
 
 
 def test_with_fixed_weights_attention_is_linear_in_the_values() -> None:
-    core = ScaledDotProduct()
+    core = ScaledDotProduct(heads=2, width=8)
     q, k, v, w = heads(2, 4, 0), heads(2, 4, 1), heads(2, 4, 2), heads(2, 4, 3)
     torch.testing.assert_close(
         core(q, k, 2 * v - 3 * w, None), 2 * core(q, k, v, None) - 3 * core(q, k, w, None), rtol=1e-4, atol=1e-5
@@ -42,12 +73,12 @@ def test_with_fixed_weights_attention_is_linear_in_the_values() -> None:
 
 def test_self_attention_is_cross_attention_over_itself() -> None:
     torch.manual_seed(0)
-    over_itself = SelfAttention(width=16, heads=2, core=ScaledDotProduct())
-    over_memory = CrossAttention(width=16, heads=2, core=ScaledDotProduct())
+    over_itself = SelfAttention(width=16, heads=2, core=ScaledDotProduct(heads=2, width=8))
+    over_memory = CrossAttention(width=16, heads=2, core=ScaledDotProduct(heads=2, width=8))
     q, kv = over_itself.qkv.weight[:16], over_itself.qkv.weight[16:]
     over_memory.q.weight.data, over_memory.kv.weight.data = q.data, kv.data
     over_memory.out.load_state_dict(over_itself.out.state_dict())
     x = torch.randn(2, 5, 16)
     mask = padding_mask(torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]), 0)
-    positions = NoPositions(width=16, heads=2, max_length=5)
+    positions = NoPositions(width=16, heads=2, max_length=5, causal=False)
     torch.testing.assert_close(over_itself(x, mask, positions), over_memory(x, *over_memory.read(x), mask))

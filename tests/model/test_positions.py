@@ -1,6 +1,9 @@
+import pytest
 import torch
+from torch import Tensor, nn
 
-from entente.model.positions import POSITIONS, sinusoids
+from entente.errors import EntenteError
+from entente.model.positions import POSITIONS, Alibi, RelativeBuckets, Rotary, sinusoids
 
 
 def test_a_shift_is_one_fixed_rotation() -> None:
@@ -31,14 +34,73 @@ def test_marking_from_a_start_is_marking_the_whole_and_cutting() -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 9, 16)
     for kind in POSITIONS.values():
-        positions = kind(width=16, heads=2, max_length=12)
+        positions = kind(width=16, heads=2, max_length=12, causal=False)
         torch.testing.assert_close(positions.embed(x, 0)[:, 4:], positions.embed(x[:, 4:], 4))
 
 
 def test_only_positions_tell_equal_words_apart() -> None:
     x = torch.ones(1, 6, 16)
     apart = {
-        name: bool((kind(width=16, heads=2, max_length=8).embed(x, 0).std(1) > 0).any())
+        name: bool((kind(width=16, heads=2, max_length=8, causal=False).embed(x, 0).std(1) > 0).any())
         for name, kind in POSITIONS.items()
     }
-    assert apart == {"none": False, "sinusoidal": True, "learned": True}
+    assert {name for name, told in apart.items() if told} == {"sinusoidal", "learned"}
+
+
+@pytest.mark.parametrize("kind", ["rotary", "relative", "alibi"])
+@pytest.mark.parametrize("causal", [False, True])
+def test_relative_kinds_see_distances_alone(kind: str, causal: bool) -> None:
+    torch.manual_seed(1)
+    positions = POSITIONS[kind](width=16, heads=2, max_length=40, causal=causal)
+    for parameter in positions.parameters():
+        nn.init.normal_(parameter)
+    q, k = torch.randn(1, 2, 1, 8), torch.randn(1, 2, 1, 8)
+
+    def score(query: int, key: int) -> Tensor:
+        turned = positions.turn(q, k, query)[0] @ positions.turn(q, k, key)[1].mT
+        bias = positions.bias(1, key + 1, query)
+        return turned if bias is None else turned + bias[..., -1:]
+
+    torch.testing.assert_close(score(9, 4), score(30, 25), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(score(9, 4), score(9, 5))
+
+
+@pytest.mark.parametrize("kind", ["relative", "alibi"])
+def test_scores_to_add_from_a_start_are_rows_of_the_whole(kind: str) -> None:
+    positions = POSITIONS[kind](width=16, heads=2, max_length=12, causal=True)
+    for parameter in positions.parameters():
+        nn.init.normal_(parameter)
+    whole, last = positions.bias(7, 7, 0), positions.bias(1, 7, 6)
+    assert whole is not None
+    assert last is not None
+    torch.testing.assert_close(whole[:, :, 6:], last)
+
+
+def test_a_turn_keeps_lengths() -> None:
+    q, k = torch.randn(2, 2, 9, 8), torch.randn(2, 2, 9, 8)
+    turned = Rotary(width=16, heads=2, max_length=20, causal=False).turn(q, k, 5)
+    torch.testing.assert_close(turned[0].norm(dim=-1), q.norm(dim=-1))
+    torch.testing.assert_close(turned[1].norm(dim=-1), k.norm(dim=-1))
+
+
+def test_buckets_are_those_of_t5() -> None:
+    # Distances of the key from the query and their buckets, as Hugging Face's T5 computes them (32 buckets, 128).
+    offsets = torch.tensor([-200, -128, -64, -20, -9, -8, -7, -1, 0, 1, 7, 8, 20, 200])
+    both = RelativeBuckets(width=16, heads=2, max_length=300, causal=False)
+    assert both.distances[offsets + 299].tolist() == [15, 15, 14, 10, 8, 8, 7, 1, 0, 17, 23, 24, 26, 31]
+    before = RelativeBuckets(width=16, heads=2, max_length=300, causal=True)
+    assert before.distances[offsets + 299].tolist() == [31, 31, 26, 17, 9, 8, 7, 1, 0, 0, 0, 0, 0, 0]
+
+
+def test_alibi_falls_with_the_distance_and_tells_the_sides_apart() -> None:
+    back = Alibi(width=16, heads=4, max_length=12, causal=True).bias(1, 5, 4)[0, :, 0]  # (H, S)
+    assert back[0].tolist() == [-1.0, -0.75, -0.5, -0.25, 0.0]  # 2 ** (-8 / 4), Press et al. 2022, section 3
+    both = Alibi(width=16, heads=4, max_length=12, causal=False).bias(1, 5, 2)[0, :, 0]
+    seen = both > -100
+    assert seen.tolist() == [[True, True, True, False, False]] * 2 + [[False, False, True, True, True]] * 2
+
+
+@pytest.mark.parametrize(("kind", "heads", "named"), [("rotary", 16, "odd width"), ("alibi", 1, "even number")])
+def test_heads_that_do_not_suit_are_refused(kind: str, heads: int, named: str) -> None:
+    with pytest.raises(EntenteError, match=named):
+        POSITIONS[kind](width=16, heads=heads, max_length=8, causal=False)

@@ -1,20 +1,44 @@
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from entente.errors import EntenteError
+from entente.model.attention import ATTENTIONS
+from entente.model.feed_forward import FEED_FORWARDS
+from entente.model.layers import RESIDUALS
 from entente.model.masks import causal_mask
+from entente.model.positions import POSITIONS
 from entente.model.seq2seq import Seq2Seq
-from entente.model.transformer import Transformer
+from entente.model.transformer import TransformerNetwork
 from entente.model.weights import build
-from tests.model.networks import VOCABULARY, options, prefixes, sentences, transformer
+from tests.model.networks import PAD, VOCABULARY, options, prefixes, sentences, transformer
 
+
+def _everywhere(attention: str) -> dict[str, object]:
+    return {f"{place}_attention": {"kind": attention} for place in ("encoder", "decoder", "cross")}
+
+
+# Each ingredient in turn, and some that might get in each other's way.
 KINDS = [
-    pytest.param({"residual": {"kind": residual}, "decoder_positions": {"kind": kind}}, id=f"{residual}-{kind}")
-    for residual in ("pre_norm", "post_norm")
-    for kind in ("none", "sinusoidal", "learned")
+    *(
+        pytest.param({place: {"kind": kind}}, id=f"{place}-{kind}")
+        for place in ("encoder_positions", "decoder_positions")
+        for kind in POSITIONS
+    ),
+    *(pytest.param(_everywhere(kind), id=kind) for kind in ATTENTIONS if kind != "identity"),
+    *(pytest.param({"feed_forward": {"kind": kind}}, id=f"feed-forward-{kind}") for kind in FEED_FORWARDS),
+    *(pytest.param({"residual": {"kind": kind}}, id=f"residual-{kind}") for kind in RESIDUALS),
+    pytest.param({"encoder_attention": {"kind": "identity"}}, id="no-self-attention"),
+    pytest.param({"decoder_attention": {"kind": "identity"}}, id="no-decoder-self-attention"),
+    pytest.param({"cross_attention": {"kind": "uniform"}}, id="one-vector"),
+    pytest.param({"decoder_layer": {"kind": "feed_forward_twice"}}, id="feed-forward-twice"),
+    pytest.param(
+        {"residual": {"kind": "post_norm"}, "decoder_positions": {"kind": "rotary"}, **_everywhere("additive")},
+        id="post-norm-rotary-additive",
+    ),
 ]
 
 
@@ -44,7 +68,7 @@ def test_equals_torch_under_copied_weights(residual: str) -> None:
     torch.testing.assert_close(ours(src, src_mask, tgt_in), out @ embed.T, rtol=1e-4, atol=1e-4)
 
 
-def _copy(ours: Transformer, theirs: nn.Transformer) -> None:
+def _copy(ours: TransformerNetwork[Any], theirs: nn.Transformer) -> None:
     def copy(to: nn.Module, weight: str, value: Tensor) -> None:
         getattr(to, weight).data.copy_(value)
 
@@ -71,9 +95,17 @@ def _copy(ours: Transformer, theirs: nn.Transformer) -> None:
             norm.load_state_dict(mine_norm.state_dict())
 
 
+def scrambled(**changes: object) -> Seq2Seq:
+    """A network none of whose parameters is zero, as after training."""
+    network = transformer(**changes)
+    for weight in network.parameters():
+        weight.data.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())), alpha=0.1)
+    return network
+
+
 @pytest.mark.parametrize("changes", KINDS)
 def test_step_by_step_equals_teacher_forcing(changes: dict[str, object]) -> None:
-    network = transformer(**changes)
+    network = scrambled(**changes)
     src, src_mask = sentences([6, 3])
     tgt_in = prefixes(2, 5)
     logits = network(src, src_mask, tgt_in)
@@ -94,8 +126,9 @@ def test_state_keeps_the_selected_rows() -> None:
     torch.testing.assert_close(stepped, network(src, src_mask, tgt_in)[rows, 1], rtol=1e-4, atol=1e-5)
 
 
-def test_future_words_cannot_change_past_logits() -> None:
-    network = transformer()
+@pytest.mark.parametrize("changes", KINDS)
+def test_future_words_cannot_change_past_logits(changes: dict[str, object]) -> None:
+    network = scrambled(**changes)
     src, src_mask = sentences([5, 5])
     tgt_in = prefixes(2, 6)
     changed = tgt_in.clone()
@@ -132,14 +165,82 @@ def test_without_positions_permuting_the_source_permutes_the_memory(dtype: torch
     assert not torch.allclose(placed.encode(src[:, order], src_mask), placed.encode(src, src_mask)[:, order])
 
 
-def test_padding_changes_nothing() -> None:
-    network = transformer()
+@pytest.mark.parametrize("changes", [*KINDS, pytest.param({"kind": "unmasked_transformer"}, id="unmasked")])
+def test_padding_changes_nothing(changes: dict[str, object]) -> None:
+    network = scrambled(**changes)
     src, src_mask = sentences([5, 9])
     alone, alone_mask = src[:1, :5], src_mask[:1, ..., :5]
-    tgt_in = prefixes(2, 4)
+    tgt_in = prefixes(2, 6)
+    tgt_in[0, 4:] = PAD
     torch.testing.assert_close(
-        network(src, src_mask, tgt_in)[:1], network(alone, alone_mask, tgt_in[:1]), rtol=1e-4, atol=1e-5
+        network(src, src_mask, tgt_in)[:1, :4], network(alone, alone_mask, tgt_in[:1, :4]), rtol=1e-4, atol=1e-5
     )
+
+
+def test_self_attention_off_leaves_every_word_alone() -> None:
+    network = transformer(encoder_attention={"kind": "identity"})
+    src, src_mask = sentences([6])
+    changed = src.clone()
+    changed[0, 2] = (src[0, 2] + 1) % VOCABULARY
+    same = (network.encode(src, src_mask) == network.encode(changed, src_mask)).all(-1)
+    assert same.tolist() == [[True, True, False, True, True, True]]
+
+
+def test_one_vector_is_blind_to_which_source_word_is_which() -> None:
+    network = transformer(cross_attention={"kind": "uniform"})
+    src, src_mask = sentences([6])
+    memory, tgt_in = network.encode(src, src_mask), prefixes(1, 4)
+    mean = memory.mean(1, keepdim=True).expand_as(memory)
+    torch.testing.assert_close(network.decode(tgt_in, memory, src_mask), network.decode(tgt_in, mean, src_mask))
+
+
+def test_a_linear_feed_forward_is_one_linear_map_and_relu_is_not() -> None:
+    x, y = torch.randn(2, 3, 16), torch.randn(2, 3, 16)
+    additive = {}
+    for name, kind in FEED_FORWARDS.items():
+        f = kind(width=16, hidden=24, dropout=0.0)
+        additive[name] = torch.allclose(f(x + y) + f(torch.zeros(16)), f(x) + f(y), atol=1e-5)
+    assert additive == {"none": True, "linear": True, "relu": False, "gelu": False, "swiglu": False}
+
+
+def test_a_gate_costs_no_parameters() -> None:
+    sizes = {
+        name: sum(weight.numel() for weight in FEED_FORWARDS[name](width=96, hidden=384, dropout=0.0).parameters())
+        for name in ("relu", "swiglu")
+    }
+    assert abs(sizes["swiglu"] / sizes["relu"] - 1) < 0.01
+
+
+def test_without_residuals_nothing_passes_by() -> None:
+    layer = transformer(residual={"kind": "none"}).encoder[0]
+    for name, weight in layer.feed_forward.named_parameters():
+        if name.startswith("out."):
+            nn.init.zeros_(weight)
+    src_mask = torch.ones(1, 1, 1, 5, dtype=torch.bool)
+    positions = POSITIONS["none"](width=16, heads=4, max_length=9, causal=False)
+    assert layer(torch.randn(1, 5, 16), src_mask, positions).count_nonzero() == 0
+
+
+def test_unmasked_the_decoder_sees_the_answer() -> None:
+    network = transformer(kind="unmasked_transformer")
+    src, src_mask = sentences([5])
+    tgt_in = prefixes(1, 6)
+    changed = tgt_in.clone()
+    changed[:, 4:] = 9
+    assert not torch.allclose(network(src, src_mask, tgt_in)[:, :4], network(src, src_mask, changed)[:, :4])
+
+
+def test_unmasked_each_step_reads_the_prefix_anew() -> None:
+    network = transformer(kind="unmasked_transformer")
+    src, src_mask = sentences([6, 3, 5])
+    tgt_in = prefixes(3, 5)
+    rows = torch.tensor([2, 0, 0])
+    state = network.start(network.encode(src, src_mask), src_mask)
+    for position in range(3):
+        stepped, state = network.step(tgt_in[:, position], state)
+        torch.testing.assert_close(stepped, network(src, src_mask, tgt_in[:, : position + 1])[:, -1])
+    stepped, _ = network.step(tgt_in[rows, 3], state.select(rows))
+    torch.testing.assert_close(stepped, network(src[rows], src_mask[rows], tgt_in[rows, :4])[:, -1])
 
 
 def test_one_table_serves_source_target_and_output() -> None:
@@ -159,7 +260,10 @@ def test_every_parameter_learns() -> None:
     [
         ({"heads": 3}, "3 heads"),
         ({"kind": "transformr"}, "transformr"),
-        ({"encoder_positions": {"kind": "sinusoid"}}, "learned, none, sinusoidal"),
+        ({"encoder_positions": {"kind": "sinusoid"}}, "learned, none, relative"),
+        ({"decoder_positions": {"kind": "rotary"}, "heads": 16}, "odd width"),
+        ({"cross_attention": {"kind": "identity"}}, "no source word of its own"),
+        ({"residual": {"kind": "none"}, "feed_forward": {"kind": "none"}}, "nothing leaves a layer"),
         ({"encoder_positions": {"kind": "learned", "colour": 1}}, "colour"),
         ({"widht": 3}, "widht"),
     ],

@@ -1,5 +1,6 @@
 """Attention: every query looks at every key and takes a weighted mean of the values."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
 import torch
@@ -9,28 +10,111 @@ from torch import Tensor, nn
 from entente.model.positions import NoPositions
 
 
-class ScaledDotProduct(nn.Module):
-    """softmax(q k' / sqrt(K)) v (Vaswani et al. 2017, section 3.2.1), on PyTorch's fused kernel."""
+class AttentionCore(nn.Module, ABC):
+    """Weights from scores, a mean of the values by these weights. A kind of attention is a way to score."""
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        """Attend: q (B, H, Q, K); k, v (B, H, S, K); mask (·, ·, Q|1, S), True = may, or scores -> (B, H, Q, K)."""
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    def __init__(self, *, heads: int, width: int) -> None:
+        """Score for `heads` heads of `width` K each."""
+        super().__init__()
+        self.heads, self.width = heads, width
+
+    @abstractmethod
+    def scores(self, q: Tensor, k: Tensor) -> Tensor:
+        """Score every key for every query: q (B, H, Q, K), k (B, H, S, K) -> (B, H, Q, S)."""
 
     def weights(self, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the weights that `forward` uses but never shows -> (B, H, Q, S), rows sum to 1."""
-        scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5  # (B, H, Q, S)
+        """Return how much each query takes of each value -> (B, H, Q, S), rows sum to 1, masked keys get 0.
+
+        mask (B|1, H|1, Q|1, S) is bool, True = may attend, or holds scores to add.
+        """
+        scores = self.scores(q, k)  # (B, H, Q, S)
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
         return scores.softmax(dim=-1)
 
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend: q (B, H, Q, K); k, v (B, H, S, K); mask as `weights` has it -> (B, H, Q, K)."""
+        return self.weights(q, k, mask) @ v
 
-ATTENTIONS: Mapping[str, Callable[..., ScaledDotProduct]] = {"scaled_dot_product": ScaledDotProduct}
+
+class ScaledDotProduct(AttentionCore):
+    """softmax(q k' / sqrt(K)) v (Vaswani et al. 2017, section 3.2.1), on PyTorch's fused kernel."""
+
+    def scores(self, q: Tensor, k: Tensor) -> Tensor:
+        """q (B, H, Q, K), k (B, H, S, K) -> (B, H, Q, S)."""
+        return q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend without ever laying out the weights that `weights` shows."""
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
+class DotProduct(AttentionCore):
+    """softmax(q k') v, unscaled (Luong et al. 2015, section 3.1); its scores grow with the width of a head."""
+
+    def scores(self, q: Tensor, k: Tensor) -> Tensor:
+        """q (B, H, Q, K), k (B, H, S, K) -> (B, H, Q, S)."""
+        return q @ k.transpose(-2, -1)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend on PyTorch's fused kernel, its scale set to 1."""
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
+
+
+class Additive(AttentionCore):
+    """v' tanh(q + k) (Bahdanau et al. 2015, appendix A.1.2): the maps W and U made q and k already."""
+
+    def __init__(self, *, heads: int, width: int) -> None:
+        super().__init__(heads=heads, width=width)
+        self.v = nn.Parameter(torch.empty(heads, width))
+        nn.init.normal_(self.v, std=width**-0.5)
+
+    def scores(self, q: Tensor, k: Tensor) -> Tensor:
+        """q (B, H, Q, K), k (B, H, S, K) -> (B, H, Q, S)."""
+        both = (q[:, :, :, None] + k[:, :, None]).tanh()  # (B, H, Q, S, K)
+        return torch.einsum("bhqsk,hk->bhqs", both, self.v.to(both.dtype))
+
+
+class Uniform(AttentionCore):
+    """Every word that may be looked at weighs the same: a plain mean, blind to what the words are."""
+
+    def scores(self, q: Tensor, k: Tensor) -> Tensor:
+        """q (B, H, Q, K), k (B, H, S, K) -> zeros (B, H, Q, S)."""
+        return q.new_zeros(*q.shape[:3], k.shape[2])
+
+
+class Identity(AttentionCore):
+    """Every word looks at itself alone: self-attention with its maps, but nothing passes between words."""
+
+    def scores(self, q: Tensor, k: Tensor) -> Tensor:
+        """q (B, H, Q, K), the last Q of k (B, H, S, K) -> 0 for itself, else -inf (B, H, Q, S)."""
+        queries, keys = q.shape[2], k.shape[2]
+        itself = torch.ones(queries, keys, dtype=torch.bool, device=q.device).triu(keys - queries)
+        itself = itself.tril(keys - queries)  # (Q, S)
+        return q.new_zeros(*q.shape[:3], keys).masked_fill(~itself, -torch.inf)
+
+    def weights(self, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
+        """Heed no mask: a word always sees itself, and padding may too."""
+        return super().weights(q, k, None)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """Return each word's own value."""
+        return v[:, :, -q.shape[2] :]
+
+
+ATTENTIONS: Mapping[str, Callable[..., AttentionCore]] = {
+    "scaled_dot_product": ScaledDotProduct,
+    "dot_product": DotProduct,
+    "additive": Additive,
+    "uniform": Uniform,
+    "identity": Identity,
+}
 
 
 class SelfAttention(nn.Module):
     """Multi-head attention of a sequence over itself (Vaswani et al. 2017, section 3.2.2)."""
 
-    def __init__(self, *, width: int, heads: int, core: ScaledDotProduct) -> None:
+    def __init__(self, *, width: int, heads: int, core: AttentionCore) -> None:
         super().__init__()
         self.heads, self.core = heads, core
         self.qkv = nn.Linear(width, 3 * width)
@@ -64,7 +148,7 @@ class SelfAttention(nn.Module):
 class CrossAttention(nn.Module):
     """Multi-head attention of the decoder over the encoder's memory (Vaswani et al. 2017, section 3.2.3)."""
 
-    def __init__(self, *, width: int, heads: int, core: ScaledDotProduct) -> None:
+    def __init__(self, *, width: int, heads: int, core: AttentionCore) -> None:
         super().__init__()
         self.heads, self.core = heads, core
         self.q = nn.Linear(width, width)

@@ -7,23 +7,8 @@ from torch import Tensor, nn
 from entente.model.attention import CrossAttention, SelfAttention
 from entente.model.cache import Past
 from entente.model.dropout import Dropout
+from entente.model.feed_forward import FeedForward
 from entente.model.positions import NoPositions
-
-
-class FeedForward(nn.Module):
-    """The same two-layer ReLU network at every position (Vaswani et al. 2017, section 3.3)."""
-
-    def __init__(self, *, width: int, hidden: int, dropout: float) -> None:
-        super().__init__()
-        self.into, self.out = nn.Linear(width, hidden), nn.Linear(hidden, width)
-        self.activation, self.dropout = nn.ReLU(), Dropout(dropout)
-        for linear in (self.into, self.out):
-            nn.init.xavier_uniform_(linear.weight)
-            nn.init.zeros_(linear.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, T, D) -> (B, T, D)."""
-        return self.out(self.dropout(self.activation(self.into(x))))  # hidden: (B, T, F)
 
 
 class PostNorm(nn.Module):
@@ -66,10 +51,29 @@ class PreNorm(nn.Module):
         return self.norm
 
 
-Residual = PostNorm | PreNorm
+class NoResidual(nn.Module):
+    """f(norm(x)): nothing passes by the sublayer; attention alone then drives all words to one (Dong et al. 2021)."""
 
-FEED_FORWARDS: Mapping[str, Callable[..., FeedForward]] = {"relu": FeedForward}
-RESIDUALS: Mapping[str, Callable[..., Residual]] = {"post_norm": PostNorm, "pre_norm": PreNorm}
+    def __init__(self, *, width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm, self.dropout = nn.LayerNorm(width), Dropout(dropout)
+
+    def before(self, x: Tensor) -> Tensor:
+        """Return what the sublayer reads: x (B, T, D), normalised."""
+        return self.norm(x)
+
+    def after(self, x: Tensor, fx: Tensor) -> Tensor:
+        """Forget the stream x (B, T, D): what the sublayer made of it takes its place."""
+        return self.dropout(fx)
+
+    def last(self) -> nn.Module:
+        """Return what closes a stack of such layers: the normalisation that the next would have begun with."""
+        return self.norm
+
+
+Residual = PostNorm | PreNorm | NoResidual
+
+RESIDUALS: Mapping[str, Callable[..., Residual]] = {"post_norm": PostNorm, "pre_norm": PreNorm, "none": NoResidual}
 
 
 class EncoderLayer(nn.Module):
@@ -95,16 +99,16 @@ class DecoderLayer(nn.Module):
         self,
         self_attention: SelfAttention,
         cross_attention: CrossAttention,
-        feed_forward: FeedForward,
+        feed_forward: Callable[[], FeedForward],
         residual: Callable[[], Residual],
     ) -> None:
         super().__init__()
         self.self_attention, self.cross_attention = self_attention, cross_attention
-        self.feed_forward = feed_forward
+        self.feed_forward = feed_forward()
         self.residual1, self.residual2, self.residual3 = residual(), residual(), residual()
 
     def forward(self, x: Tensor, mask: Tensor, memory: Tensor, memory_mask: Tensor, positions: NoPositions) -> Tensor:
-        """x (B, T, D), mask (1, 1, T, T), memory (B, S, D), memory_mask (B, 1, 1, S) -> (B, T, D)."""
+        """x (B, T, D), mask (B|1, 1, T|1, T), memory (B, S, D), memory_mask (B, 1, 1, S) -> (B, T, D)."""
         x = self.residual1.after(x, self.self_attention(self.residual1.before(x), mask, positions))
         return self._over_memory(x, *self.cross_attention.read(memory), memory_mask)
 
@@ -120,3 +124,27 @@ class DecoderLayer(nn.Module):
     def _over_memory(self, x: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
         x = self.residual2.after(x, self.cross_attention(self.residual2.before(x), k, v, mask))
         return self.residual3.after(x, self.feed_forward(self.residual3.before(x)))
+
+
+class FeedForwardTwice(DecoderLayer):
+    """A feed-forward network after each attention: one before the memory is looked at, one after."""
+
+    def __init__(
+        self,
+        self_attention: SelfAttention,
+        cross_attention: CrossAttention,
+        feed_forward: Callable[[], FeedForward],
+        residual: Callable[[], Residual],
+    ) -> None:
+        super().__init__(self_attention, cross_attention, feed_forward, residual)
+        self.between, self.residual_between = feed_forward(), residual()
+
+    def _over_memory(self, x: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        x = self.residual_between.after(x, self.between(self.residual_between.before(x)))
+        return super()._over_memory(x, k, v, mask)
+
+
+DECODER_LAYERS: Mapping[str, Callable[..., DecoderLayer]] = {
+    "standard": DecoderLayer,
+    "feed_forward_twice": FeedForwardTwice,
+}

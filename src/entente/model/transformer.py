@@ -1,7 +1,8 @@
 """The encoder-decoder Transformer (Vaswani et al. 2017), from scratch."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -9,21 +10,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from entente.errors import EntenteError
-from entente.model.attention import ATTENTIONS, CrossAttention, SelfAttention
+from entente.model.attention import ATTENTIONS, AttentionCore, CrossAttention, SelfAttention
 from entente.model.cache import Cache, Past
 from entente.model.dropout import Dropout
-from entente.model.layers import FEED_FORWARDS, RESIDUALS, DecoderLayer, EncoderLayer, Residual
+from entente.model.feed_forward import FEED_FORWARDS
+from entente.model.layers import DECODER_LAYERS, RESIDUALS, EncoderLayer
 from entente.model.masks import causal_mask
 from entente.model.positions import POSITIONS, NoPositions
-from entente.model.seq2seq import Seq2Seq
+from entente.model.seq2seq import Seq2Seq, StateT
 from entente.options import choose
 
 Option = Mapping[str, Any]
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
-class Transformer(Seq2Seq[Cache]):
-    """Encoder, decoder, and one table of embeddings for source, target and output (Press and Wolf 2017)."""
+class TransformerNetwork(Seq2Seq[StateT]):
+    """Encoder, decoder, and one table of embeddings for source, target and output (Press and Wolf 2017).
+
+    How the decoder goes on from word to word hangs on what it may see, and is left to the classes below.
+    """
+
+    causal: bool  # in the decoder a word sees earlier words only
 
     def __init__(
         self,
@@ -38,42 +45,43 @@ class Transformer(Seq2Seq[Cache]):
         max_length: int,
         encoder_positions: Option,
         decoder_positions: Option,
-        attention: Option,
+        encoder_attention: Option,
+        decoder_attention: Option,
+        cross_attention: Option,
         feed_forward: Option,
         residual: Option,
+        decoder_layer: Option,
     ) -> None:
         super().__init__()
-        if width % heads:
-            raise EntenteError(f"model: width {width} does not divide into {heads} heads; choose heads that divide it")
+        _refuse_what_does_not_fit(width, heads, cross_attention, feed_forward, residual)
         self.vocabulary, self.width, self.max_length = vocabulary, width, max_length
         self.embedding = nn.Embedding(vocabulary, width)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
         self.dropout = Dropout(dropout)
 
-        new_core = choose(ATTENTIONS, attention, "model.attention")
-        new_residual: Callable[[], Residual] = partial(
-            choose(RESIDUALS, residual, "model.residual"), width=width, dropout=dropout
-        )
+        new_residual = partial(choose(RESIDUALS, residual, "model.residual"), width=width, dropout=dropout)
         new_feed_forward = partial(
             choose(FEED_FORWARDS, feed_forward, "model.feed_forward"), width=width, hidden=hidden, dropout=dropout
         )
-
-        def new_positions(option: Option, place: str) -> NoPositions:
-            return choose(POSITIONS, option, place)(width=width, heads=heads, max_length=max_length)
-
-        def over_itself() -> SelfAttention:
-            return SelfAttention(width=width, heads=heads, core=new_core())
-
-        def over_memory() -> CrossAttention:
-            return CrossAttention(width=width, heads=heads, core=new_core())
-
-        self.encoder_positions = new_positions(encoder_positions, "model.encoder_positions")
-        self.decoder_positions = new_positions(decoder_positions, "model.decoder_positions")
+        new_positions = partial(_new_positions, width=width, heads=heads, max_length=max_length)
+        new_core = partial(_new_core, width=width, heads=heads)
+        over_itself = partial(SelfAttention, width=width, heads=heads)
+        over_memory = partial(CrossAttention, width=width, heads=heads)
+        new_layer = choose(DECODER_LAYERS, decoder_layer, "model.decoder_layer")
+        self.encoder_positions = new_positions(encoder_positions, "model.encoder_positions", causal=False)
+        self.decoder_positions = new_positions(decoder_positions, "model.decoder_positions", causal=self.causal)
         self.encoder = _stack(
-            EncoderLayer(over_itself(), new_feed_forward(), new_residual) for _ in range(encoder_layers)
+            EncoderLayer(over_itself(core=new_core(encoder_attention, "encoder")), new_feed_forward(), new_residual)
+            for _ in range(encoder_layers)
         )
         self.decoder = _stack(
-            DecoderLayer(over_itself(), over_memory(), new_feed_forward(), new_residual) for _ in range(decoder_layers)
+            new_layer(
+                over_itself(core=new_core(decoder_attention, "decoder")),
+                over_memory(core=new_core(cross_attention, "cross")),
+                new_feed_forward,
+                new_residual,
+            )
+            for _ in range(decoder_layers)
         )
         self.encoder_norm, self.decoder_norm = new_residual().last(), new_residual().last()
 
@@ -86,11 +94,32 @@ class Transformer(Seq2Seq[Cache]):
 
     def decode(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
         """tgt_in (B, T) int64, memory (B, S, D), src_mask (B, 1, 1, S) -> logits (B, T, V)."""
-        mask = causal_mask(tgt_in.shape[1], tgt_in.device)  # (1, 1, T, T); padding comes last, so no word sees it
+        mask = self.target_mask(tgt_in)
         x = self._embed(tgt_in, self.decoder_positions, 0)  # (B, T, D)
         for layer in self.decoder:
             x = layer(x, mask, memory, src_mask, self.decoder_positions)
         return self._score(x)
+
+    @abstractmethod
+    def target_mask(self, tgt_in: Tensor) -> Tensor:
+        """Return which earlier and later words each word of tgt_in (B, T) may see -> (B|1, 1, T|1, T)."""
+
+    def _embed(self, ids: Tensor, positions: NoPositions, start: int) -> Tensor:
+        # Section 3.4: scaled, so that the embeddings are not drowned by the positions.
+        return self.dropout(positions.embed(self.embedding(ids) * math.sqrt(self.width), start))
+
+    def _score(self, x: Tensor) -> Tensor:
+        return F.linear(self.decoder_norm(x), self.embedding.weight)  # (..., D) -> (..., V)
+
+
+class Transformer(TransformerNetwork[Cache]):
+    """The Transformer as published: masked, so that keys and values once computed stay valid and are kept."""
+
+    causal = True
+
+    def target_mask(self, tgt_in: Tensor) -> Tensor:
+        """Hide what comes later: tgt_in (B, T) -> (1, 1, T, T). Padding comes last, so no word sees it."""
+        return causal_mask(tgt_in.shape[1], tgt_in.device)
 
     def start(self, memory: Tensor, src_mask: Tensor) -> Cache:
         """Project the memory (B, S, D) once for all words to come."""
@@ -106,12 +135,24 @@ class Transformer(Seq2Seq[Cache]):
             layers.append(past)
         return self._score(x[:, 0]), Cache(tuple(layers), state.src_mask, state.length + 1)
 
-    def _embed(self, ids: Tensor, positions: NoPositions, start: int) -> Tensor:
-        # Section 3.4: scaled, so that the embeddings are not drowned by the positions.
-        return self.dropout(positions.embed(self.embedding(ids) * math.sqrt(self.width), start))
 
-    def _score(self, x: Tensor) -> Tensor:
-        return F.linear(self.decoder_norm(x), self.embedding.weight)  # (..., D) -> (..., V)
+def _refuse_what_does_not_fit(
+    width: int, heads: int, cross_attention: Option, feed_forward: Option, residual: Option
+) -> None:
+    if width % heads:
+        raise EntenteError(f"model: width {width} does not divide into {heads} heads; choose heads that divide it")
+    if cross_attention.get("kind") == "identity":
+        raise EntenteError("model.cross_attention is identity, but a target word has no source word of its own")
+    if residual.get("kind") == feed_forward.get("kind") == "none":
+        raise EntenteError("model: without a feed-forward network and without residuals nothing leaves a layer")
+
+
+def _new_core(option: Option, place: str, *, width: int, heads: int) -> AttentionCore:
+    return choose(ATTENTIONS, option, f"model.{place}_attention")(heads=heads, width=width // heads)
+
+
+def _new_positions(option: Option, place: str, *, width: int, heads: int, max_length: int, causal: bool) -> NoPositions:
+    return choose(POSITIONS, option, place)(width=width, heads=heads, max_length=max_length, causal=causal)
 
 
 def _stack(layers: Iterable[Layer]) -> Sequence[Layer]:

@@ -11,11 +11,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from entente.errors import EntenteError
+from entente.model.recurrent import Recurrent
 from entente.model.seq2seq import Seq2Seq
 from entente.model.transformer import Transformer
+from entente.model.unmasked import UnmaskedTransformer
 from entente.options import choose
 
-NETWORKS: Mapping[str, Callable[..., Seq2Seq]] = {"transformer": Transformer}
+NETWORKS: Mapping[str, Callable[..., Seq2Seq]] = {
+    "transformer": Transformer,
+    "unmasked_transformer": UnmaskedTransformer,
+    "recurrent": Recurrent,
+}
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 

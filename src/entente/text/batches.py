@@ -47,7 +47,7 @@ def collate(pairs: Sequence[tuple[NDArray[np.integer], NDArray[np.integer]]]) ->
     """Make a batch of (source, target) ids, each ending with EOS."""
     src, tgt_out = pad([source for source, _ in pairs]), pad([target for _, target in pairs])
     tgt_in = torch.cat((torch.full((len(pairs), 1), BOS), tgt_out[:, :-1]), dim=1)
-    # Where tgt_out is padding tgt_in may still hold EOS: its output weighs nothing and no earlier word sees it.
+    tgt_in[tgt_out == PAD] = PAD  # where EOS would be read, which asks for nothing
     return Batch(src, (src != PAD)[:, None, None, :], tgt_in, tgt_out)
 
 

@@ -1,0 +1,46 @@
+"""The Transformer whose decoder may look ahead: what the causal mask is there to prevent."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from entente.model.masks import padding_mask
+from entente.model.transformer import TransformerNetwork
+
+PAD = 0  # as seq2seq's contract has it
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The target so far, ids (B, t), with the memory (B, S, D) and its mask (B, 1, 1, S)."""
+
+    ids: Tensor
+    memory: Tensor
+    src_mask: Tensor
+
+    def select(self, rows: Tensor) -> "Prefix":
+        """Keep `rows` (R,) of the batch, in that order."""
+        return Prefix(*(tensor.index_select(0, rows) for tensor in (self.ids, self.memory, self.src_mask)))
+
+
+class UnmaskedTransformer(TransformerNetwork[Prefix]):
+    """A Transformer without a causal mask: in training, word t sees the word t + 1 that it is asked for.
+
+    Earlier states change as words are added, so there is no cache: each step reads the whole prefix again.
+    """
+
+    causal = False
+
+    def target_mask(self, tgt_in: Tensor) -> Tensor:
+        """Hide padding alone: tgt_in (B, T) -> (B, 1, 1, T)."""
+        return padding_mask(tgt_in, PAD)
+
+    def start(self, memory: Tensor, src_mask: Tensor) -> Prefix:
+        """Begin with nothing read: memory (B, S, D), src_mask (B, 1, 1, S)."""
+        return Prefix(torch.empty(len(memory), 0, dtype=torch.int64, device=memory.device), memory, src_mask)
+
+    def step(self, tokens: Tensor, state: Prefix) -> tuple[Tensor, Prefix]:
+        """tokens (B,) int64 -> logits (B, V) after the whole prefix, read anew."""
+        ids = torch.cat((state.ids, tokens[:, None]), 1)  # (B, t + 1)
+        return self.decode(ids, state.memory, state.src_mask)[:, -1], Prefix(ids, state.memory, state.src_mask)
