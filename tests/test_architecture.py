@@ -9,13 +9,14 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-FLOORS = {"text": 1, "model": 1, "training": 2, "decoding": 2, "evaluation": 2, "tracking": 2}
+FLOORS = {"text": 1, "model": 1, "training": 2, "decoding": 2, "evaluation": 2, "tracking": 2, "commands": 3}
 GROUND = {"entente", "entente.errors", "entente.options", "entente.fingerprint"}
 HOMES = {
     "sentencepiece": {"src/entente/text/subwords.py"},
     "sacrebleu": {"src/entente/evaluation/scores.py"},
     "sacremoses": {"src/entente/evaluation/scores.py"},
-    "matplotlib": {"src/entente/evaluation/attention_maps.py"},
+    "matplotlib": {"src/entente/evaluation/attention_maps.py", "src/entente/evaluation/figures.py"},
+    "scipy": {"src/entente/evaluation/comparison.py"},
     "safetensors": {"src/entente/model/weights.py"},
 }
 FOLDERS = {

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from entente.errors import EntenteError
-from entente.evaluation.probes import Probe, judge, read_probes, summary
+from entente.evaluation.probes import Probe, accuracies, judge, read_probes, summary, within
 
 CAT = Probe("agreement", "The cats sleep.", "Les chats dorment.", "Les chats dort.", longer=False)
 DOG = Probe("agreement", "The dog sleeps.", "Le chien dort.", "Le chien dorment.", longer=False)
@@ -76,3 +76,21 @@ def test_the_summary_weighs_phenomena_equally_and_keeps_longer_ones_apart() -> N
 def test_every_probe_needs_an_answer_and_a_margin() -> None:
     with pytest.raises(EntenteError, match="2 probes, 1 answers, 2 margins"):
         judge([CAT, DOG], ["?"], [1.0, 1.0])
+
+
+def test_accuracies_are_what_the_verdicts_say() -> None:
+    probes, answers = [CAT, NOT, DOG], [CAT.target, NOT.foil, DOG.foil]
+    verdicts = judge(probes, answers, [0.0] * 3)
+    assert (
+        accuracies(probes, answers)
+        == {one.phenomenon: one.accuracy for one in verdicts}
+        == {
+            "agreement": 50.0,
+            "negation": 0.0,
+        }
+    )
+
+
+def test_a_few_probes_of_each_phenomenon_leave_out_the_longer_ones() -> None:
+    assert within([FAR, NOT, CAT, DOG], 1) == [CAT, NOT]
+    assert within([FAR, NOT, CAT, DOG], 9) == [CAT, DOG, NOT]

@@ -1,5 +1,6 @@
 """The whole pipeline on a thimble of the embedded corpus, stage after stage, with the options of conf/."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
 from entente.decoding.translator import Decoding, Translator
-from pipelines import attend, download, encode, evaluate, learn_subwords, prepare, train
+from pipelines import attend, dissect, download, encode, evaluate, learn_subwords, prepare, train
 from pipelines.compose import compose
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +30,8 @@ THIMBLE = [
     "training.validation.sentences=20",
     "trainer=smoke",
     "evaluation.sentences=[The cat sleeps.]",
+    "evaluation.dissection.sentences=5",
+    "evaluation.dissection.probes=1",
     "training.log_every=2",
     "tracking.system_metrics_every_seconds=0.1",  # a thimble trains in under a second
 ]
@@ -53,7 +56,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for folder in ("src", "pipelines"):
             (root / folder).symlink_to(ROOT / folder)
         (root / "params.yaml").write_text(OmegaConf.to_yaml(compose(THIMBLE, ROOT / "conf")))
-        for stage in (download, prepare, learn_subwords, encode, train, attend, evaluate):
+        for stage in (download, prepare, learn_subwords, encode, train, attend, dissect, evaluate):
             stage.main()
     return root
 
@@ -95,10 +98,28 @@ def test_metrics_tell_of_every_test_set_and_the_probes(there: Path) -> None:
     assert "updates" in json.loads((there / "artifacts/metrics/train.json").read_text())["val"]
 
 
+def test_each_head_layer_and_kind_of_attention_is_put_out_once(there: Path) -> None:
+    table = (there / "artifacts/dissection/heads.csv").read_text(encoding="utf-8")
+    whole, *rows = csv.DictReader(table.splitlines())
+    assert (whole["kind"], whole["bleu_drop"], whole["probes_drop"]) == ("whole", "0.00", "0.00")
+    places = [("1", "1"), ("1", "2"), ("1", "all"), ("all", "all")]  # one layer, two heads
+    kinds = ["encoder_self_attention", "decoder_self_attention", "cross_attention"]
+    assert sorted((row["kind"], row["layer"], row["head"]) for row in rows) == sorted(
+        (kind, *place) for kind in kinds for place in places
+    )
+    assert "relative_agreement_drop" in whole
+    for row in rows:
+        assert float(row["bleu"]) + float(row["bleu_drop"]) == pytest.approx(float(whole["bleu"]), abs=0.02)
+    assert {path.name for path in (there / "artifacts/dissection").glob("*.png")} == {
+        "probes.png",
+        *(f"{kind}.png" for kind in kinds),
+    }
+
+
 def test_a_forced_rerun_makes_the_same_bytes(there: Path) -> None:
     before = outs(there)
-    for stage in (train, attend, evaluate):
-        for folder in ("curves", "model", "attention", "evaluation"):
+    for stage in (train, attend, dissect, evaluate):
+        for folder in ("curves", "model", "attention", "dissection", "evaluation"):
             if stage is train:
                 shutil.rmtree(there / "artifacts" / folder)
         stage.main()
@@ -118,6 +139,7 @@ def test_one_run_holds_training_and_evaluation(there: Path) -> None:
         "val/bleu",
     } <= run.data.metrics.keys()
     assert {"test/test/bleu", "test/longer/chrf", "probes/mean"} <= run.data.metrics.keys()
+    assert {"dissection/cross_attention/bleu_drop", "dissection/cross_attention/probes_drop"} <= run.data.metrics.keys()
     assert run.data.params["model.width"] == "16"
     assert run.data.tags["entente.fingerprint"] in (there / "artifacts/model/config.json").read_text()
     assert run.inputs
@@ -129,7 +151,7 @@ def test_one_run_holds_training_and_evaluation(there: Path) -> None:
         "grammar/longer",
     }
     stored = {entry.path for entry in store.list_artifacts(run.info.run_id)}
-    assert {"attention", "evaluation", "model", "params.yaml", "translations.json"} <= stored
+    assert {"attention", "dissection", "evaluation", "model", "params.yaml", "translations.json"} <= stored
     assert {"model/weights.safetensors", "model/config.json", "model/subwords.model"} == {
         entry.path for entry in store.list_artifacts(run.info.run_id, "model")
     }

@@ -1,13 +1,7 @@
-"""Attention made visible: an observer of the attention cores, and heat-maps of what it saw.
+"""Attention made visible: heat-maps of what the observer sees of one sentence and its translation."""
 
-The network runs on its fused kernels and knows nothing of it; the observer recomputes the weights from the
-queries, keys and mask that each core was given.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
-from torch import Tensor, nn
 
-from entente.model.attention import ScaledDotProduct
+from entente.evaluation.figures import STYLE
+from entente.evaluation.observer import observe, stacked
 from entente.model.masks import padding_mask
 from entente.model.seq2seq import Seq2Seq
 from entente.text.corpus import replacing
 from entente.text.subwords import BOS, EOS, PAD, Subwords
 
-_PLACES: Mapping[str, tuple[str, str]] = {  # kind -> where its cores stand among the network's modules
-    "encoder_self_attention": ("encoder", "self_attention"),
-    "decoder_self_attention": ("decoder", "self_attention"),
-    "cross_attention": ("decoder", "cross_attention"),
-}
 _CAPTIONS: Mapping[str, str] = {
     "encoder_self_attention": "Encoder self-attention: from which words each source word (row) gathers",
     "decoder_self_attention": "Decoder self-attention: from which words each target word (row) gathers; "
@@ -39,45 +28,12 @@ _CAPTIONS: Mapping[str, str] = {
     "cross_attention": "Attention over the encoder: where the decoder looks when it writes each word (row)",
 }
 
-_STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that figures are the same everywhere
-    "font.size": 8.0,
-    "axes.edgecolor": "#9a9a9a",
-    "axes.linewidth": 0.5,
-    "hatch.color": "#c9c9c9",
-    "hatch.linewidth": 0.6,
-    "text.color": "#222222",
-}
 _COLOURS = "YlGnBu"  # sequential, light to dark, told apart without colour vision
 _SLANTED: Mapping[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor", "parse_math": False}
 # Inches: side of a cell, least side of a panel, space between panels; titles, colour key, least width of all.
 _CELL, _PANEL, _GAP = 0.21, 1.3, 0.34
 _HEADER, _KEY, _WIDTH = 0.5, 0.8, 8.5
 _DPI = 110
-
-
-@contextmanager
-def observe(network: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Hand out a dictionary that fills, as the network runs, with its attention weights by module name.
-
-    `encoder.0.self_attention.core` -> (B, H, Q, S), rows sum to 1; a core that runs again replaces its entry.
-    """
-    seen: dict[str, Tensor] = {}
-    handles = [
-        module.register_forward_pre_hook(partial(_see, seen, name))
-        for name, module in network.named_modules()
-        if isinstance(module, ScaledDotProduct)
-    ]
-    try:
-        yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _see(seen: dict[str, Tensor], name: str, core: ScaledDotProduct, inputs: tuple[Any, ...]) -> None:
-    q, k, _, mask = inputs
-    seen[name] = core.weights(q, k, mask).detach()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +67,10 @@ def attention_maps(
         "decoder_self_attention": (heard, heard),
         "cross_attention": (written, read),
     }
-    maps = []
-    for kind, (stack, attention) in _PLACES.items():
-        names = [name for name in seen if name.startswith(f"{stack}.") and attention in name.split(".")]
-        if names:
-            weights = torch.stack([seen[name][0] for name in names])  # (L, H, Q, S)
-            maps.append(AttentionMap(kind, *words[kind], weights.float().cpu().numpy()))
-    return maps
+    return [
+        AttentionMap(kind, *words[kind], weights[:, 0].float().cpu().numpy())  # (L, H, Q, S)
+        for kind, weights in stacked(seen).items()
+    ]
 
 
 def readable(pieces: Sequence[str]) -> list[str]:
@@ -131,7 +84,7 @@ def draw(attention: AttentionMap, title: str, path: Path) -> None:
 
     Cells are shaded from 0 to 1; what a mask hides is hatched. The bytes depend on the arguments only.
     """
-    with style.context(_STYLE, after_reset=True):
+    with style.context(STYLE, after_reset=True):
         figure = _figure(attention, title)
         with replacing(path) as temporary:
             # No program name or date among the metadata: the same figure is the same file.

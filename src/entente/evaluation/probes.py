@@ -77,9 +77,6 @@ def judge(probes: Sequence[Probe], answers: Sequence[str], margins: Sequence[flo
     if not len(probes) == len(answers) == len(margins):
         counts = f"{len(probes)} probes, {len(answers)} answers, {len(margins)} margins"
         raise EntenteError(f"{counts}: give one of each")
-    groups: dict[tuple[bool, str], list[int]] = {}
-    for row, probe in enumerate(probes):
-        groups.setdefault((probe.longer, probe.phenomenon), []).append(row)
     return [
         Verdict(
             phenomenon=phenomenon,
@@ -89,8 +86,22 @@ def judge(probes: Sequence[Probe], answers: Sequence[str], margins: Sequence[flo
             margin=fmean(margins[row] for row in rows),
             preferred=100 * fmean(margins[row] > 0 for row in rows),
         )
-        for (longer, phenomenon), rows in sorted(groups.items())
+        for (longer, phenomenon), rows in _phenomena(probes).items()
     ]
+
+
+def within(probes: Sequence[Probe], most: int) -> list[Probe]:
+    """Choose the first `most` probes of each phenomenon, within the lengths seen in training."""
+    chosen = (rows[:most] for (longer, _), rows in _phenomena(probes).items() if not longer)
+    return [probes[row] for rows in chosen for row in rows]
+
+
+def accuracies(probes: Sequence[Probe], answers: Sequence[str]) -> dict[str, float]:
+    """Return the percentage of right answers by phenomenon: what `judge` finds where nobody asks for margins."""
+    return {
+        phenomenon: 100 * fmean(answers[row] == probes[row].target for row in rows)
+        for (_, phenomenon), rows in _phenomena(probes).items()
+    }
 
 
 def summary(verdicts: Sequence[Verdict]) -> Mapping[str, float]:
@@ -103,3 +114,11 @@ def summary(verdicts: Sequence[Verdict]) -> Mapping[str, float]:
     within = {"mean": fmean(seen), "worst": min(seen)} if seen else {}
     beyond = {"mean_longer": fmean(longer), "worst_longer": min(longer)} if longer else {}
     return within | beyond
+
+
+def _phenomena(probes: Sequence[Probe]) -> dict[tuple[bool, str], list[int]]:
+    """Group the rows of probes by whether they are longer, and phenomenon; sorted."""
+    groups: dict[tuple[bool, str], list[int]] = {}
+    for row, probe in enumerate(probes):
+        groups.setdefault((probe.longer, probe.phenomenon), []).append(row)
+    return dict(sorted(groups.items()))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from entente.evaluation.probes import Verdict, summary
+from entente.evaluation.probes import Probe, Verdict, summary
 from entente.evaluation.scores import Bucket, Score
 from entente.text.corpus import replacing
 
@@ -100,6 +100,16 @@ def write_verdicts(path: Path, verdicts: Sequence[Verdict]) -> None:
     write_table(path, header, rows)
 
 
+def write_answers(path: Path, probes: Sequence[Probe], answers: Sequence[str], margins: Sequence[float]) -> None:
+    """Write each probe with its answer, and log p(target) - log p(foil) in nats; without probes the header alone."""
+    header = ["phenomenon", "longer", "source", "target", "answer", "margin"]
+    rows = [
+        [probe.phenomenon, str(probe.longer).lower(), probe.source, probe.target, answer, margin]
+        for probe, answer, margin in zip(probes, answers, margins, strict=True)
+    ]
+    write_table(path, header, rows)
+
+
 def closing(
     metrics: Mapping[str, Any],
     signature: str,
@@ -115,8 +125,8 @@ def closing(
     parts = [_scores(tests, signature)]
     if "probes" in metrics:
         parts.append(_probes(metrics["probes"]))
-    parts.append(["For example", *_columns([[source, "→ " + translation] for source, translation in samples])])
-    parts.append(["What to type next", *_columns([list(step) for step in next_steps])])
+    parts.append(["For example", *columns([[source, "→ " + translation] for source, translation in samples])])
+    parts.append(["What to type next", *columns([list(step) for step in next_steps])])
     return "\n" + "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
@@ -126,7 +136,7 @@ def _scores(tests: Mapping[str, Any], signature: str) -> list[str]:
         rows.append([name, *(f"{figures[score]:.1f}" for score in _NAMES)])
         if _ALL in figures:
             rows.append([f"{name}, all references", *(f"{figures[_ALL][score]:.1f}" for score in _NAMES)])
-    return ["Scores", *_columns(rows), f"  BLEU is sacreBLEU's: {signature}"]
+    return ["Scores", *columns(rows), f"  BLEU is sacreBLEU's: {signature}"]
 
 
 def _probes(figures: Mapping[str, Any]) -> list[str]:
@@ -136,10 +146,10 @@ def _probes(figures: Mapping[str, Any]) -> list[str]:
         rows.append([name, *(f"{group[name]:.1f}" if name in group else "" for group in (within, longer))])
     for name in ("mean", "worst"):
         rows.append([name, *(f"{figures[key]:.1f}" if key in figures else "" for key in (name, f"{name}_longer"))])
-    return ["Probes: right answers, %", *_columns(rows)]
+    return ["Probes: right answers, %", *columns(rows)]
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lay out rows in columns as wide as their widest cell, indented."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  " + "   ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -12,6 +12,8 @@ from importlib.metadata import version
 from itertools import pairwise, zip_longest
 from typing import cast
 
+import numpy as np
+import numpy.typing as npt
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
@@ -22,6 +24,7 @@ from entente.errors import EntenteError
 TARGET_LANGUAGE = "fr"  # Moses has rules per language (elision, abbreviations, quotes)
 
 References = Sequence[Sequence[str]]  # for each sentence all its references, the first one first
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,32 @@ def bleu(hypotheses: Sequence[str], references: References) -> float:
     # A network that has just begun repeats itself in ways that sacreBLEU takes for tokenised text: `force`.
     metric = BLEU(force=True)
     return float(metric.corpus_score(hypotheses, _streams(hypotheses, references)).score)
+
+
+def bleu_statistics(hypotheses: Sequence[str], references: References) -> npt.NDArray[np.int64]:
+    """Return what BLEU (cased, 13a) needs of each sentence (N, 10), to be summed over any of them. Raises as `score`.
+
+    Columns: n-grams that a reference has, for n from 1 to 4; n-grams, for n from 1 to 4; length of the
+    hypothesis; length of the reference closest to it. Lengths are in tokens.
+    """
+    _streams(hypotheses, references)
+    metric = BLEU(effective_order=True, force=True)  # the order bears on a sentence's score alone, not on its counts
+    rows = []
+    for hypothesis, own in zip(hypotheses, references, strict=True):
+        one = metric.sentence_score(hypothesis, own)
+        rows.append([*one.counts, *one.totals, one.sys_len, one.ref_len])
+    return np.array(rows, np.int64)
+
+
+def bleu_of(sums: npt.NDArray[np.integer | np.floating]) -> Floats:
+    """Return BLEU (...), 0 to 100, of sums (..., 10) of `bleu_statistics`, smoothed as sacreBLEU does (`exp`)."""
+    counts, totals, length, closest = sums[..., :4], sums[..., 4:8], sums[..., 8], sums[..., 9]
+    halvings = np.cumsum(counts == 0, axis=-1)  # each order without a match counts half of what the one before did
+    matches = np.where(counts == 0, 0.5**halvings, counts)
+    precisions = matches / np.maximum(totals, 1)
+    brevity = np.exp(np.minimum(0, 1 - closest / np.maximum(length, 1)))
+    scored = counts.any(axis=-1) & totals.all(axis=-1)
+    return np.where(scored, 100 * brevity * np.exp(np.log(precisions).mean(axis=-1)), 0.0)
 
 
 def bleu_by_length(

@@ -1,0 +1,45 @@
+"""How commands load a model: their options for it, and how it searches where nobody says otherwise."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from entente.decoding.translator import Translator
+
+# What a person gets who asks for nothing else: what conf/decoding/beam.yaml says, which a test holds equal. An
+# installed command has no conf/ to read, and in the model's folder an edit of it would train anew.
+BEAM = 5
+LENGTH_PENALTY = 0.6
+MAX_LENGTH_FACTOR = 2.0
+MAX_LENGTH_OFFSET = 20
+BATCH_TOKENS = 2048
+
+MODEL = Path("artifacts/model")
+
+
+def add_model(command: argparse.ArgumentParser) -> None:
+    """Add the options that say which model, and where it runs."""
+    command.add_argument(
+        "--model", type=Path, default=MODEL, metavar="DIR", help="folder of a trained model (%(default)s)"
+    )
+    command.add_argument(
+        "--device",
+        default="auto",
+        metavar="auto|cpu|cuda",
+        help="where to run (auto: the GPU where there is one)",
+    )
+
+
+def load(arguments: argparse.Namespace, *, beam: int, length_penalty: float) -> "Translator":
+    """Load the model that the options name. Raises EntenteError as Translator.load does."""
+    from entente.decoding.translator import Decoding, Translator
+
+    decoding = Decoding(
+        beam=beam,
+        length_penalty=length_penalty,
+        max_length_factor=MAX_LENGTH_FACTOR,
+        max_length_offset=MAX_LENGTH_OFFSET,
+        batch_tokens=BATCH_TOKENS,
+    )
+    return Translator.load(arguments.model, arguments.device, decoding)
