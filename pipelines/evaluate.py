@@ -1,6 +1,8 @@
 """The stage `evaluate`: translate the test sets by beam search, score them, judge the probes, and report."""
 
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from tqdm import tqdm
 from entente.decoding.translator import Decoding, Translator
 from entente.errors import for_people
 from entente.evaluation import report
+from entente.evaluation.collapse import collapse
 from entente.evaluation.probes import Verdict, judge, read_probes
 from entente.evaluation.scores import Bucket, bleu_by_length, score
 from entente.options import construct
@@ -22,6 +25,7 @@ EVALUATION, ATTENTION = Path("artifacts/evaluation"), Path("artifacts/attention"
 METRICS = Path("artifacts/metrics/evaluate.json")
 CHUNK = 128  # sentences between two steps of the progress bar
 SAMPLES = 3
+MEASURED = 200  # sentences by which the likeness of words is measured
 
 
 @for_people
@@ -30,40 +34,54 @@ def main() -> None:
     tests, bounds = read("corpus")["tests"], read("evaluation")["length_bounds"]
     translator = Translator.load(MODEL, "auto", construct(Decoding, read("decoding"), "decoding"))
     with evaluated_run(MODEL) as run:  # opened first: a store that cannot be used says so before the work
-        metrics, signatures, samples = evaluate(translator, PREPARED, tests, bounds, EVALUATION)
-        report.write_json(METRICS, report.headline(metrics))
-        scores = {test: metrics[test] for test in tests}
-        run.metrics(report.flatten({"test": scores, "probes": metrics.get("probes", {})}, ""), step=0)
+        found = evaluate(translator, PREPARED, tests, bounds, EVALUATION)
+        report.write_json(METRICS, report.headline(found.metrics))
+        scores = {test: found.metrics[test] for test in tests}
+        run.metrics(report.flatten({"test": scores, "probes": found.metrics.get("probes", {})}, ""), step=0)
+        run.metrics({"decode/sentences_per_second": found.speed}, step=0)
+        sources = list(read_lines(PREPARED / f"{tests[0]}.en"))[:MEASURED]
+        run.metrics(collapse(translator.network, translator.subwords, sources), step=0)
         for test in tests:
             note_data(run, test, context="evaluation", rows=sum(1 for _ in read_lines(PREPARED / f"{test}.en")))
         run.artifact(EVALUATION, "evaluation")
-    print(report.closing(metrics, signatures[tests[0]]["bleu"], samples, _next_steps()))
+    print(report.closing(found.metrics, found.signatures[tests[0]]["bleu"], found.samples, _next_steps()))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures and signatures by test set, a few sources with their translations, and test sentences a second."""
+
+    metrics: dict[str, Any]
+    signatures: dict[str, Any]
+    samples: list[tuple[str, str]]
+    speed: float
 
 
 def evaluate(
     translator: Translator, prepared: Path, tests: Sequence[str], bounds: Sequence[int], folder: Path
-) -> tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]:
-    """Evaluate on `tests` of `prepared`, and on its probes if any; write the tables of `folder`.
-
-    Returns figures and signatures, both by test set, and a few sources with their translations.
-    """
+) -> Evaluation:
+    """Evaluate on `tests` of `prepared`, and on its probes if any; write the tables of `folder`."""
     metrics: dict[str, Any] = {}
     signatures: dict[str, Any] = {}
     samples: list[tuple[str, str]] = []
     buckets: list[tuple[str, Bucket]] = []
+    sentences, seconds = 0, 0.0
     for test in tests:
         sources = list(read_lines(prepared / f"{test}.en"))
         references = read_references(prepared / f"{test}.references.jsonl")
+        started = time.perf_counter()
         hypotheses = _translate(translator, sources, f"translating {test}")
+        sentences, seconds = sentences + len(sources), seconds + time.perf_counter() - started
         report.write_translations(folder / f"{test}.tsv", sources, hypotheses, references)
         metrics[test], signatures[test] = _score(hypotheses, references)
         buckets += ((test, bucket) for bucket in bleu_by_length(sources, hypotheses, references, bounds))
         samples = samples or list(zip(sources, hypotheses, strict=True))[:SAMPLES]
     report.write_buckets(folder / "bleu_by_length.csv", buckets)
     report.write_json(folder / "signatures.json", signatures)
-    verdicts = _judge(translator, prepared / "probes.jsonl")
+    verdicts = _judge(translator, prepared / "probes.jsonl", folder / "probe_answers.tsv")
     report.write_verdicts(folder / "probes.csv", verdicts)
-    return metrics | ({"probes": report.probe_figures(verdicts)} if verdicts else {}), signatures, samples
+    figures = metrics | ({"probes": report.probe_figures(verdicts)} if verdicts else {})
+    return Evaluation(figures, signatures, samples, sentences / seconds)
 
 
 def _translate(translator: Translator, sources: Sequence[str], description: str) -> list[str]:
@@ -86,16 +104,16 @@ def _score(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> tu
     return report.score_figures(first, every), report.signatures(first, every)
 
 
-def _judge(translator: Translator, path: Path) -> list[Verdict]:
-    """Judge the probes of a corpus that has some."""
-    if not path.exists():
-        return []
-    probes = read_probes(path)
+def _judge(translator: Translator, path: Path, table: Path) -> list[Verdict]:
+    """Judge the probes of a corpus that has some, and write down every answer."""
+    probes = read_probes(path) if path.exists() else []
     sources = [probe.source for probe in probes]
     answers = _translate(translator, sources, "answering probes")
     right = translator.log_probabilities(sources, [probe.target for probe in probes])
     wrong = translator.log_probabilities(sources, [probe.foil for probe in probes])
-    return judge(probes, answers, [one - other for one, other in zip(right, wrong, strict=True)])
+    margins = [one - other for one, other in zip(right, wrong, strict=True)]
+    report.write_answers(table, probes, answers, margins)
+    return judge(probes, answers, margins)
 
 
 def _next_steps() -> list[tuple[str, str]]:

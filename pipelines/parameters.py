@@ -10,16 +10,18 @@ from entente.errors import EntenteError
 PARAMETERS = Path("params.yaml")
 
 
-def read(group: str) -> Any:
-    """Return one top-level entry of params.yaml as plain Python values."""
+def read(place: str) -> Any:
+    """Return one entry of params.yaml, such as `model` or `corpus.tests`, as plain Python values."""
     if not PARAMETERS.exists():
         raise EntenteError(
             f"{PARAMETERS} is missing in {Path.cwd()}: run from the repository's root, `dvc repro compose` writes it"
         )
-    parameters = OmegaConf.to_container(OmegaConf.load(PARAMETERS), resolve=True)
-    if not isinstance(parameters, dict) or group not in parameters:
-        raise EntenteError(f"{PARAMETERS} has no entry `{group}`: `dvc repro compose` writes it anew from conf/")
-    return parameters[group]
+    found = OmegaConf.to_container(OmegaConf.load(PARAMETERS), resolve=True)
+    for name in place.split("."):
+        if not isinstance(found, dict) or name not in found:
+            raise EntenteError(f"{PARAMETERS} has no entry `{place}`: `dvc repro compose` writes it anew from conf/")
+        found = found[name]
+    return found
 
 
 def inputs(stage: str) -> tuple[dict[str, Any], list[Path]]:
@@ -28,4 +30,4 @@ def inputs(stage: str) -> tuple[dict[str, Any], list[Path]]:
         raise EntenteError(f"dvc.yaml is missing in {Path.cwd()}: run from the repository's root")
     entry = OmegaConf.to_container(OmegaConf.load("dvc.yaml").stages[stage])
     assert isinstance(entry, dict)
-    return {group: read(group) for group in entry["params"]}, [Path(path) for path in entry["deps"]]
+    return {place: read(place) for place in entry.get("params", [])}, [Path(path) for path in entry["deps"]]

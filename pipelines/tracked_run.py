@@ -11,6 +11,7 @@ from entente.tracking.runs import Run, Runs
 from pipelines.parameters import read
 
 PREPARED, LOCK = Path("data/prepared"), Path("dvc.lock")
+ABLATION = "ENTENTE_ABLATION"  # names the job of a sweep, whose configuration must not depend on what it is called
 LOGGED = ("seed", "corpus", "subwords", "model", "training", "trainer", "decoding", "evaluation", "tracking")
 
 
@@ -27,9 +28,14 @@ def open_runs() -> Runs:
 def identity(fingerprint: str) -> tuple[str, str, dict[str, Any]]:
     """Return what a run is opened with: a name for people, the training's fingerprint and the parameters."""
     parameters = {group: read(group) for group in LOGGED}
-    experiment = os.environ.get("DVC_EXP_NAME", f"s{parameters['seed']}")
-    name = f"{parameters['corpus']['name']}-{parameters['model']['kind']}-{experiment}"
-    return name, fingerprint, parameters
+    what = os.environ.get(ABLATION, parameters["model"]["kind"])
+    which = os.environ.get("DVC_EXP_NAME", f"s{parameters['seed']}")
+    return f"{parameters['corpus']['name']}-{what}-{which}", fingerprint, parameters
+
+
+def tags() -> dict[str, str]:
+    """Return what a sweep's job notes about itself."""
+    return {"entente.ablation": os.environ[ABLATION]} if ABLATION in os.environ else {}
 
 
 def evaluated_run(model: Path) -> Run:
@@ -38,7 +44,7 @@ def evaluated_run(model: Path) -> Run:
     DVC's outs hold no run id: the fingerprint in the model's config.json finds the run, and where this store has
     none (the weights came from DVC's cache) a new one is begun.
     """
-    return open_runs().evaluate(*identity(read_config(model)["fingerprint"]), {})
+    return open_runs().evaluate(*identity(read_config(model)["fingerprint"]), tags())
 
 
 def note_data(run: Run, split: str, *, context: str, rows: int) -> None:

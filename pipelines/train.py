@@ -28,11 +28,11 @@ from entente.training.parallel_data import ParallelData
 from entente.training.schedule import SCHEDULES
 from entente.training.teacher_forcing import Adam, TeacherForcing, Validation
 from pipelines.parameters import PARAMETERS, inputs, read
-from pipelines.tracked_run import identity, note_data, open_runs
+from pipelines.tracked_run import identity, note_data, open_runs, tags
 
 PREPARED, ENCODED, SUBWORDS = Path("data/prepared"), Path("data/encoded"), Path("artifacts/subwords/subwords.model")
 MODEL, CURVES, METRICS = Path("artifacts/model"), Path("artifacts/curves"), Path("artifacts/metrics/train.json")
-VALIDATED = ("bleu", "perplexity", "loss")
+VALIDATED = ("bleu", "accuracy", "perplexity", "loss")
 
 
 def validation(subwords: Subwords, device: torch.device, run: Run, settings: dict[str, Any]) -> Validation:
@@ -147,7 +147,8 @@ def train(mark: str, checkpoints: Path) -> None:
     resume = (checkpoints / "last.ckpt").exists()
     checkpoints.mkdir(parents=True, exist_ok=True)
     curves = Curves(checkpoints / "curves.jsonl")
-    with open_runs().train(*identity(mark), {}, resume=resume) as run:
+    with open_runs().train(*identity(mark), tags(), resume=resume) as run:
+        run.metrics({"parameters": sum(weight.numel() for weight in network.parameters())}, step=0)
         note_data(run, "train", context="training", rows=len(data.train))
         note_data(run, "val", context="validation", rows=len(data.val))
         judge = validation(subwords, torch.device(machine.device()), run, training["validation"])

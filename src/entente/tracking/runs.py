@@ -18,7 +18,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from entente.tracking.delivery import deliver_to, now
 from entente.tracking.outbox import Outbox, Silence, Writes, deliver_left_over
 from entente.tracking.store import open_store, tracking_uri, unsent
-from entente.tracking.system import SystemMetrics
+from entente.tracking.system import SystemMetrics, machine
 
 FINGERPRINT = "entente.fingerprint"
 PARENT = "mlflow.parentRunId"
@@ -242,6 +242,7 @@ def _context(tags: Mapping[str, str]) -> dict[str, str]:
         COMMIT: _commit(),  # of the folder worked in; MLflow's own looks where the program's file lies
         "dvc.exp": os.environ.get("DVC_EXP_NAME"),
         PARENT: os.environ.get(PARENT_VARIABLE),
+        "entente.machine": machine(),
     }
     return {name: str(value) for name, value in surroundings.items() if value} | dict(tags)
 

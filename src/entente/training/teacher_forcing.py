@@ -52,7 +52,7 @@ class TeacherForcing(pl.LightningModule):
         self.network, self.loss = network, loss
         self.adam, self.schedule, self.validation = adam, schedule, validation
         self._tokens, self._since = 0, time.perf_counter()
-        self._nll, self._words = 0.0, 0
+        self._nll, self._right, self._words = 0.0, 0, 0
         self._hypotheses: list[str] = []
 
     def configure_optimizers(self) -> Any:
@@ -105,23 +105,26 @@ class TeacherForcing(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Translate, with the averaged weights in place (at the epoch's end they are swapped out already)."""
-        self._nll, self._words = 0.0, 0
+        self._nll, self._right, self._words = 0.0, 0, 0
         self._hypotheses = self.validation.translate(self.network)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Add up the loss of one batch, unsmoothed."""
+        """Add up the loss of one batch, unsmoothed, and how often the right word scores highest."""
         logits = self.network(batch.src, batch.src_mask, batch.tgt_in).float()
         self._nll += F.cross_entropy(
             logits.flatten(0, 1), batch.tgt_out.flatten(), ignore_index=PAD, reduction="sum"
         ).item()
-        self._words += int((batch.tgt_out != PAD).sum())
+        real = batch.tgt_out != PAD
+        self._right += int(((logits.argmax(-1) == batch.tgt_out) & real).sum())
+        self._words += int(real.sum())
 
     def on_validation_epoch_end(self) -> None:
-        """Log validation loss (nats a word piece), perplexity and BLEU, and show the translations."""
+        """Log validation loss (nats a piece), perplexity, accuracy (%) and BLEU, and show the translations."""
         loss = self._nll / max(1, self._words)
         bleu = self.validation.score(self._hypotheses)
         self.log("val/loss", loss)
         self.log("val/perplexity", math.exp(min(loss, 50.0)))
+        self.log("val/accuracy", 100 * self._right / max(1, self._words))
         self.log("val/bleu", bleu, prog_bar=True)
         if not self.trainer.sanity_checking:
             self.validation.show(self._hypotheses, self.trainer.global_step)

@@ -1,0 +1,40 @@
+"""Ablations: `python -m pipelines.ablate --multirun sweep=positions seed=1,2,3`, or one job without --multirun.
+
+Each job trains and evaluates one configuration (see job); a multirun has one parent run in MLflow, which ends with the
+comparison of all jobs (see sweep).
+"""
+
+import time
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from entente.errors import EntenteError
+from pipelines.job import Job
+from pipelines.sweep import close, job_label, threads
+
+
+@hydra.main(config_path="../conf", config_name="config", version_base=None)
+def main(composed: DictConfig) -> float:
+    """Train and evaluate one configuration; return its validation BLEU, for sweepers that search."""
+    settings = HydraConfig.get()
+    parameters = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(parameters, dict)
+    job = Job(job_label(settings), {str(group): value for group, value in parameters.items()})
+    name = f"{job.label}, seed {job.seed}"
+    started = time.monotonic()
+    print(f"{name}: {job.missing() or 'nothing'} is to be done, in {job.folder}", flush=True)
+    try:
+        job.run({"OMP_NUM_THREADS": threads(settings)})
+    except EntenteError as error:
+        raise EntenteError(f"{name}: {error}") from error
+    print(f"{name}: validation BLEU {job.validation():.1f}, {time.monotonic() - started:.0f} s", flush=True)
+    return job.validation()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:  # Hydra tells no callback of the end when a job failed or a person interrupted
+        close()

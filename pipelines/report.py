@@ -1,0 +1,198 @@
+"""The report of a sweep, from what MLflow recorded and nothing else: `python -m pipelines.report [RUN]`.
+
+RUN is the id of the sweep's parent run, by default that of the latest sweep. The report goes to ablations/reports/RUN.
+"""
+
+import csv
+import json
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import nan
+from pathlib import Path
+from statistics import fmean, median
+
+from entente.errors import EntenteError, for_people
+from entente.evaluation import figures
+from entente.evaluation.broken_rules import FrenchForms, tally
+from entente.evaluation.comparison import BASELINE, Answer, Outcome, Row, Translations, compare
+from entente.evaluation.report import columns, write_table
+from entente.text.grammar.rules import read_grammar
+from entente.tracking.records import Record, Records
+from entente.tracking.store import root
+
+EXPERIMENT, GRAMMAR = "entente", Path("data/grammar")
+SPEED = "train/tokens_per_second"
+
+
+@for_people
+def main() -> None:
+    """Write the report of a sweep and print its tables."""
+    records = Records(EXPERIMENT)
+    parent = records.get(sys.argv[1]).id if len(sys.argv) > 1 else records.latest_sweep().id
+    folder = root() / "ablations" / "reports" / parent
+    print(report(parent, folder))
+
+
+def report(parent: str, folder: Path) -> str:
+    """Compare the finished jobs of the sweep `parent`; write tables and figures, and return the tables for people."""
+    records = Records(EXPERIMENT)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as place:
+        jobs = json.loads(records.get(parent).fetch("jobs.json", Path(place) / parent).read_text(encoding="utf-8"))
+        finished = [job for job in jobs if job["status"] == "finished"]
+        if BASELINE not in {job["ablation"] for job in finished}:
+            raise EntenteError(f"there is no finished {BASELINE} to compare with: start the sweep again")
+        found = {(job["ablation"], job["seed"]): records.find(job["fingerprint"]) for job in finished}
+        evaluations = {key: record.fetch("evaluation", Path(place) / record.id) for key, record in found.items()}
+        outcomes = [outcome(*key, record, evaluations[key]) for key, record in found.items()]
+        names = list(dict.fromkeys(name for name, _ in found))
+        draw_lengths({name: [own for key, own in evaluations.items() if key[0] == name] for name in names}, folder)
+    tables = {measure: compare(outcomes, measure) for measure in measures(outcomes)}
+    header = ["measure", *Row.__dataclass_fields__, "verdict"]
+    rows = [[measure, *_cells(row)] for measure, table in tables.items() for row in table]
+    write_table(folder / "comparison.csv", header, rows)
+    text = "\n\n".join(f"{measure}\n" + "\n".join(readable(table)) for measure, table in tables.items())
+    (folder / "comparison.txt").write_text(text + "\n", encoding="utf-8")
+    firsts = {name: next(record for key, record in found.items() if key[0] == name) for name in names}
+    draw(tables, outcomes, firsts, folder)
+    if firsts[BASELINE].parameters.get("corpus.download.kind") == "grammar":
+        count_broken_rules(outcomes, names, folder)
+    return f"\n{text}\n\nTables and figures: {folder}\n"
+
+
+def outcome(ablation: str, seed: int, record: Record, evaluation: Path) -> Outcome:
+    """Return what a job's run recorded, its files being in the folder `evaluation`."""
+    speeds = [value for _, value in record.curve(SPEED)]
+    logged = record.figures | ({SPEED: median(speeds)} if speeds else {})  # the latest figure alone says little
+    translations = {
+        file.stem: _translations(file)
+        for file in sorted(evaluation.glob("*.tsv"), key=lambda file: (not file.stem.startswith("test"), file.stem))
+        if file.stem != "probe_answers"
+    }
+    answers = [
+        Answer(row["phenomenon"], row["longer"] == "true", row["answer"] == row["target"])
+        for row in _rows(evaluation / "probe_answers.tsv")
+    ]
+    return Outcome(ablation, seed, logged, translations, answers)
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as table:
+        return list(csv.DictReader(table, delimiter="\t" if file.suffix == ".tsv" else ","))
+
+
+def _translations(file: Path) -> Translations:
+    rows = _rows(file)
+    references = [[text for name, text in row.items() if name.startswith("reference_") and text] for row in rows]
+    return Translations([row["hypothesis"] for row in rows], references)
+
+
+def measures(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return what the networks are compared by: BLEU of each test set, and the means of probes within and beyond."""
+    names = [f"test/{test}/bleu" for test in outcomes[0].translations]
+    kinds = {answer.longer for answer in outcomes[0].answers}
+    return [*names, *(["probes/mean"] if False in kinds else []), *(["probes/mean_longer"] if True in kinds else [])]
+
+
+def _cells(row: Row) -> list[object]:
+    values = [getattr(row, name) for name in Row.__dataclass_fields__]
+    return [*("" if value is None else value for value in values), row.verdict]
+
+
+def readable(table: Sequence[Row]) -> list[str]:
+    """Lay a comparison out for a terminal."""
+    rows = [["ablation", "seeds", "mean", "95%", "difference", "95%", "p (Holm)", "verdict", "parameters", "tokens/s"]]
+    for row in table:
+        compared = row.p_holm is not None
+        rows.append(
+            [
+                row.ablation,
+                str(row.seeds),
+                f"{row.mean:.1f}",
+                _span(row.interval),
+                f"{row.difference:+.1f}" if compared else "",
+                _span(row.difference_interval),
+                f"{row.p_holm:.3f}" if row.p_holm is not None else "",
+                row.verdict if compared else "",
+                f"{row.parameters:,.0f}" if row.parameters else "",
+                f"{row.training_speed:,.0f}" if row.training_speed else "",
+            ]
+        )
+    return columns(rows)
+
+
+def _span(interval: tuple[float, float] | None) -> str:
+    return f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else ""
+
+
+def draw(
+    tables: Mapping[str, Sequence[Row]], outcomes: Sequence[Outcome], records: Mapping[str, Record], folder: Path
+) -> None:
+    """Draw the comparisons, the curves and probes of each ablation's first seed, and BLEU by length."""
+    for measure, table in tables.items():
+        label = "right answers, %" if measure.startswith("probes") else "BLEU"
+        figures.bars(table, measure, label, folder / f"{measure.replace('/', '_')}.png")
+    for figure, title in (("val/loss", "nats a piece"), ("val/bleu", "BLEU"), ("val/accuracy", "right pieces, %")):
+        curves = {name: record.curve(figure) for name, record in records.items()}
+        figures.curves(curves, f"Validation: {figure}", title, folder / f"{figure.replace('/', '_')}.png")
+    for lengths, title in (("within", "Probes within the lengths seen"), ("longer", "Probes beyond the lengths seen")):
+        answered = {name: _phenomena(name, outcomes, f"probes/{lengths}/") for name in records}
+        if any(answered.values()):
+            figures.heat_map(answered, title, "right answers, %", folder / f"probes_{lengths}.png")
+
+
+def _phenomena(ablation: str, outcomes: Sequence[Outcome], prefix: str) -> dict[str, float]:
+    """Return the means over seeds of an ablation's figures whose name begins so, by the rest of it."""
+    own = [one.figures for one in outcomes if one.ablation == ablation]
+    names = [name for name in own[0] if name.startswith(prefix)]
+    return {
+        name.removeprefix(prefix).replace("_", " "): fmean(figures.get(name, nan) for figures in own) for name in names
+    }
+
+
+def draw_lengths(evaluations: Mapping[str, Sequence[Path]], folder: Path) -> None:
+    """Draw BLEU by the length of the source, the mean over seeds, a figure for each test set."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for name, places in evaluations.items():
+        for row in (row for place in places for row in _rows(place / "bleu_by_length.csv")):
+            own = found.setdefault(row["split"], {}).setdefault(name, {})
+            own.setdefault(row["length"], []).append(float(row["bleu"]))
+    for test, lines in found.items():
+        means = {
+            name: {length: fmean(values) for length, values in own.items() if len(values) == len(evaluations[name])}
+            for name, own in lines.items()
+        }
+        figures.by_length(means, f"{test}: BLEU by length", folder / f"length_{test}.png")
+
+
+def count_broken_rules(outcomes: Sequence[Outcome], names: Sequence[str], folder: Path) -> None:
+    """Count which rules of the embedded grammar were broken in how many of a thousand test sentences: table, figure."""
+    forms = FrenchForms(read_grammar(root() / GRAMMAR))
+    counts: dict[str, Counter[str]] = {name: Counter() for name in names}
+    sentences: Counter[str] = Counter()
+    for one in outcomes:
+        for test in one.translations.values():
+            answered = [(said, own[0]) for said, own in zip(test.hypotheses, test.references, strict=True)]
+            counts[one.ablation] += tally(answered, forms)
+            sentences[one.ablation] += len(answered)
+    shares = {name: {rule: 1000 * n / sentences[name] for rule, n in own.items()} for name, own in counts.items()}
+    rules = sorted({rule for own in shares.values() for rule in own})
+    write_table(
+        folder / "broken_rules.csv",
+        ["ablation", *rules],
+        [[name, *(own.get(rule, 0.0) for rule in rules)] for name, own in shares.items()],
+    )
+    drawn: dict[str, Counter[str]] = {name: Counter() for name in names}
+    for name, own in shares.items():
+        for rule, share in own.items():
+            drawn[name][rule.partition(",")[0]] += share  # type: ignore[assignment]  # whatever the distance
+    highest = max((share for own in drawn.values() for share in own.values()), default=0.0)
+    if highest:
+        title, label = "Rules broken", "in so many of 1,000 test sentences"
+        figures.heat_map(drawn, title, label, folder / "broken_rules.png", highest=max(1.0, float(highest)))
+
+
+if __name__ == "__main__":
+    main()

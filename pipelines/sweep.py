@@ -1,0 +1,188 @@
+"""Sweeps: the plan is told before the first job; one parent run in MLflow holds all jobs and ends with a report."""
+
+import itertools
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from entente.errors import EntenteError
+from entente.evaluation.comparison import BASELINE, detectable
+from entente.fingerprint import fingerprint
+from entente.tracking.runs import PARENT_VARIABLE, Run, Runs
+from entente.tracking.store import root
+from pipelines.compose import CONF, check, compose
+from pipelines.job import FOLDER, Job, earlier, last_words
+from pipelines.report import report
+
+UNNAMED = ("seed", "recipe", "sweep", "experiment")  # overrides that are no part of what an ablation is called
+SEEDS_DIFFER = 0.5  # BLEU, the standard deviation between seeds that is usual at this size
+
+LABELS = "ENTENTE_LABELS"  # tells the jobs of a sweep, by number, what they are called
+
+_open: list["Sweep"] = []
+
+
+def label(overrides: Sequence[str]) -> str:
+    """Name a job by what it asks: its experiment, and what else was changed for it."""
+    values = dict(override.split("=", 1) for override in overrides if "=" in override)
+    others = [f"{key}={value}" for key, value in values.items() if key not in UNNAMED and not key.startswith("hydra")]
+    return " ".join([values.get("experiment", BASELINE), *others])
+
+
+def job_label(settings: Any) -> str:
+    """Return what the job that runs is called: in a sweep as it was planned, else by its overrides."""
+    labels = json.loads(os.environ.get(LABELS, "[]"))
+    return str(labels[settings.job.num]) if labels else label(settings.overrides.task)
+
+
+def at_once(settings: Any) -> int:
+    """Return how many jobs the launcher runs side by side, and never more than there are cores."""
+    jobs = int(settings.launcher.get("n_jobs") or 1)
+    cores = os.cpu_count() or 1
+    return min(jobs, cores) if jobs > 0 else cores
+
+
+def threads(settings: Any) -> str:
+    """Return how many threads each job may use: the cores, shared out where several jobs run at once."""
+    return str(max(1, (os.cpu_count() or 1) // at_once(settings)))
+
+
+def plan(overrides: Sequence[str], conf: Path) -> list[Job]:
+    """Return the jobs of a multirun: every combination, composed and checked, so that none fails for its options later.
+
+    What all jobs have in common is left out of their labels. Raises EntenteError for what does not compose or fit.
+    """
+    swept: dict[str, list[str]] = {}  # a later value takes the place of an earlier one, as Hydra has it
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.get_key_element()
+        several = override.is_sweep_override()
+        swept[key] = list(override.sweep_string_iterator()) if several else [override.get_value_element_as_str()]
+    varied = [key for key, values in swept.items() if len(values) > 1]
+    jobs = []
+    for combination in itertools.product(*swept.values()):
+        chosen = [f"{key}={value}" for key, value in zip(swept, combination, strict=True)]
+        composed = compose([one for one in chosen if not one.startswith("hydra")], conf)
+        check(composed)
+        parameters = OmegaConf.to_container(composed, resolve=True)
+        assert isinstance(parameters, dict)
+        named = label([one for one in chosen if one.split("=", 1)[0] in varied])
+        jobs.append(Job(named, {str(group): value for group, value in parameters.items()}))
+    return jobs
+
+
+class Sweep(Callback):
+    """Hydra's callback for multiruns: plans and opens the parent run; `close` ends it with the report.
+
+    Hydra makes a warning of what a callback raises, and goes on: what must stop the sweep is a SystemExit.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self._stack = ExitStack()
+        self._run: Run | None = None
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Compose all jobs, say what is ahead and open the parent run; Hydra calls this before the first job."""
+        try:
+            self._begin(config)
+        except EntenteError as error:
+            raise SystemExit(f"error: {error}") from error
+
+    def _begin(self, config: DictConfig) -> None:
+        params = config.hydra.sweeper.get("params") or {}
+        overrides = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
+        self.jobs = plan(overrides, root() / CONF)
+        print(announcement(self.jobs, at_once(config.hydra)), flush=True)
+        tracking = config.tracking
+        runs = Runs(
+            tracking.experiment,
+            flush_every_seconds=tracking.flush_every_seconds,
+            system_metrics_every_seconds=tracking.system_metrics_every_seconds,
+        )
+        identity = fingerprint({"jobs": [str(job.folder.name) for job in self.jobs]}, [])
+        name = " ".join(config.hydra.overrides.task) or "sweep"
+        self._run = self._stack.enter_context(
+            runs.train(name, identity, {"overrides": overrides}, {"entente.kind": "sweep"}, resume=True)
+        )
+        os.environ[PARENT_VARIABLE] = self._run.id
+        os.environ[LABELS] = json.dumps([job.label for job in self.jobs])
+        _open.append(self)
+
+    def close(self) -> None:
+        """Write down how each job stands, report on those that are done, and end the parent run.
+
+        Raises SystemExit where a job is not finished and nothing else was raised that says so.
+        """
+        error = sys.exc_info()[1]
+        assert self._run is not None
+        for variable in (PARENT_VARIABLE, LABELS):
+            os.environ.pop(variable, None)
+        table = [status(job) for job in self.jobs]
+        unfinished = [row for row in table if row["status"] != "finished"]
+        folder = root() / FOLDER / "reports" / self._run.id
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "jobs.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+        self._run.artifact(folder / "jobs.json")
+        self._run.metrics({"jobs/finished": len(table) - len(unfinished), "jobs/unfinished": len(unfinished)}, 0)
+        self._run.flush()
+        try:
+            print(report(self._run.id, folder))
+            self._run.artifact(folder, "report")
+        except EntenteError as reason:  # such as a baseline that failed
+            print(f"no report: {reason}", file=sys.stderr)
+        for row in unfinished:
+            print(f"not finished: {row['ablation']}, seed {row['seed']}: {row['why']}", file=sys.stderr)
+        if unfinished and error is None:
+            error = SystemExit(1)
+        self._stack.__exit__(type(error) if error else None, error, None)
+        if isinstance(error, SystemExit):
+            raise error
+
+
+def close() -> None:
+    """End the sweep of this process, if there is one that has not ended."""
+    while _open:
+        _open.pop().close()
+
+
+def status(job: Job) -> dict[str, Any]:
+    """Return how a job stands, for the parent run's table."""
+    missing = job.missing()
+    row = {"ablation": job.label, "seed": job.seed, "fingerprint": job.trained(), "folder": job.folder.name}
+    if missing is None:
+        return row | {"status": "finished", "why": ""}
+    return row | {"status": "unfinished", "why": f"{missing} was not completed: {last_words(job.folder)}"}
+
+
+def announcement(jobs: Sequence[Job], side_by_side: int) -> str:
+    """Say how many jobs there are, how long they take, and how small a difference they can tell from chance."""
+    ahead = [job for job in jobs if job.missing()]
+    known = earlier(jobs[0])
+    seeds = len({job.seed for job in jobs})
+    comparisons = max(1, len({job.label for job in jobs}) - 1)
+    lines = [f"{len(jobs)} jobs, {len(jobs) - len(ahead)} of them done already"]
+    if ahead and known:
+        minutes = len(ahead) * fmean(known) / side_by_side / 60
+        lines.append(
+            f"some {minutes:.0f} minutes to go, by the {len(known)} jobs of this corpus and training timed here"
+        )
+    elif ahead:
+        lines.append("how long they take is not known yet: none with this corpus and training was timed here")
+    if seeds == 1:
+        lines.append("one seed: differences are between these networks, and another seed may turn them")
+    else:
+        least = detectable(seeds, comparisons, SEEDS_DIFFER)
+        lines.append(
+            f"{seeds} seeds, {comparisons} comparisons: a difference of {least:.1f} BLEU is found 8 times in 10 "
+            f"(taking seeds to differ by {SEEDS_DIFFER})"
+        )
+    return "\n".join(f"- {line}" for line in lines)

@@ -1,0 +1,83 @@
+"""Runs as one reads them again: figures, curves and files of what was recorded."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import mlflow.entities
+from mlflow import MlflowClient
+
+from entente.errors import EntenteError
+from entente.tracking.runs import FINGERPRINT
+from entente.tracking.store import open_store, tracking_uri
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run: its latest figures, and the way to its curves and files."""
+
+    client: MlflowClient
+    id: str
+    name: str
+    figures: dict[str, float]
+    parameters: dict[str, str]  # under dotted names
+    tags: dict[str, str]
+    began: datetime
+
+    def curve(self, figure: str) -> list[tuple[int, float]]:
+        """Return the points (step, value) of a figure, in order; none where it was not logged."""
+        return [(point.step, point.value) for point in self.client.get_metric_history(self.id, figure)]
+
+    def fetch(self, artifact: str, into: Path) -> Path:
+        """Return a copy, in the folder `into`, of a file or folder. Raises EntenteError where the run has none."""
+        into.mkdir(parents=True, exist_ok=True)
+        try:
+            return Path(self.client.download_artifacts(self.id, artifact, str(into)))
+        except Exception as error:  # stores raise their own, local ones OSError
+            raise EntenteError(f"run {self.name} ({self.id}) has no {artifact}: {error}") from error
+
+
+class Records:
+    """The runs of one experiment in the store that MLFLOW_TRACKING_URI names, or mlflow.db at the root."""
+
+    def __init__(self, experiment: str) -> None:
+        self._client, self._experiment = open_store(tracking_uri(), experiment)
+
+    def get(self, run: str) -> Record:
+        """Return the run with this id; EntenteError where there is none."""
+        try:
+            return self._record(self._client.get_run(run))
+        except Exception as error:
+            raise EntenteError(f"the tracking store has no run {run}: `mlflow ui` lists those it has") from error
+
+    def find(self, fingerprint: str) -> Record:
+        """Return the latest run of the training with this fingerprint; EntenteError where there is none."""
+        return self._latest(f"tags.`{FINGERPRINT}` = '{fingerprint}'", f"training {fingerprint}")
+
+    def tagged(self, tag: str, value: str | None = None) -> Iterator[Record]:
+        """Yield the finished runs that have a tag, or have it with this value, the latest first."""
+        wanted = f"tags.`{tag}` {'!=' if value is None else '='} '{value or ''}' and attributes.status = 'FINISHED'"
+        page: str | None = None
+        while page != "":
+            found = self._client.search_runs(
+                [self._experiment], filter_string=wanted, order_by=["attributes.start_time DESC"], page_token=page
+            )
+            yield from map(self._record, found)
+            page = found.token or ""
+
+    def latest_sweep(self) -> Record:
+        """Return the parent run of the latest sweep; EntenteError where there is none."""
+        return self._latest("tags.`entente.kind` = 'sweep'", "sweep")
+
+    def _latest(self, which: str, what: str) -> Record:
+        order = ["attributes.start_time DESC"]
+        found = self._client.search_runs([self._experiment], filter_string=which, order_by=order, max_results=1)
+        if not found:
+            raise EntenteError(f"the tracking store has no run of {what}: was it tracked elsewhere?")
+        return self._record(found[0])
+
+    def _record(self, run: mlflow.entities.Run) -> Record:
+        name = run.info.run_name or run.info.run_id
+        began = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
+        return Record(self._client, run.info.run_id, name, run.data.metrics, run.data.params, run.data.tags, began)

@@ -1,0 +1,183 @@
+"""Sweeps on a thimble of the embedded corpus: planned, run, failed, killed and taken up again, and reported."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from entente.errors import EntenteError
+from pipelines.compose import compose
+from pipelines.job import DONE
+from pipelines.sweep import label, plan
+from tests.pipelines.test_pipeline import THIMBLE
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
+ROOT = Path(__file__).parents[2]
+QUICK = [*THIMBLE, "decoding.beam=1", "decoding.max_length_factor=0.5", "decoding.max_length_offset=3"]
+SWEEP = ["experiment=baseline,no_positions", "seed=1"]
+DRAWN = {"test_test_bleu.png", "probes_mean.png", "probes_within.png", "val_loss.png", "length_longer.png"}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of its own, in which one experiment cannot be trained."""
+    root = tmp_path_factory.mktemp("repository")
+    for folder in ("src", "pipelines", "conf", "data/grammar"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copy(ROOT / "dvc.yaml", root)
+    (root / "conf/experiment/too_short.yaml").write_text("# @package _global_\nmodel: {max_length: 4}\n")
+    return root
+
+
+def start(root: Path, *overrides: str) -> "subprocess.Popen[str]":
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "DVC", "ENTENTE"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipelines.ablate", "--multirun", *overrides, *QUICK],
+        cwd=root,
+        env={**clean, "OMP_NUM_THREADS": "1", "COVERAGE_PROCESS_START": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def sweep(root: Path, *overrides: str) -> tuple[int, str, str]:
+    process = start(root, *overrides)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def runs(root: Path) -> list[Run]:
+    client = MlflowClient(f"sqlite:///{root}/mlflow.db")
+    return list(client.search_runs([found.experiment_id for found in client.search_experiments()]))
+
+
+def children(root: Path) -> list[Run]:
+    return [run for run in runs(root) if "entente.ablation" in run.data.tags]
+
+
+def parents(root: Path) -> list[Run]:
+    return [run for run in runs(root) if run.data.tags.get("entente.kind") == "sweep"]
+
+
+def weights(root: Path) -> dict[str, int]:
+    files = (root / "ablations").glob("*/artifacts/model/weights.safetensors")
+    return {file.parts[-4]: file.stat().st_mtime_ns for file in files}
+
+
+@pytest.fixture(scope="module")
+def killed(repository: Path) -> dict[str, int]:
+    """A sweep that was killed, with all its processes, once its first job was done."""
+    process = start(repository, *SWEEP)
+    deadline = time.monotonic() + 200
+    while not any('"attend"' in done.read_text() for done in (repository / "ablations").glob(f"*/{DONE}")):
+        assert time.monotonic() < deadline, process.communicate()
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    return weights(repository)
+
+
+def test_a_killed_sweep_started_again_does_what_is_missing(repository: Path, killed: dict[str, int]) -> None:
+    status, out, err = sweep(repository, *SWEEP)
+    assert status == 0, err
+    assert "2 jobs, 1 of them done already" in out
+    assert "by the 1 jobs of this corpus and training timed here" in out
+    now = weights(repository)
+    assert len(now) == 2
+    assert killed.items() <= now.items()
+    (parent,) = parents(repository)
+    assert parent.info.status == "FINISHED"
+    trained = children(repository)
+    assert {run.data.tags["mlflow.parentRunId"] for run in trained} == {parent.info.run_id}
+    assert {run.data.tags["entente.ablation"] for run in trained if run.info.status == "FINISHED"} == {
+        "baseline",
+        "no_positions",
+    }
+
+
+def test_the_report_is_an_artifact_and_rebuilt_from_mlflow_alone(repository: Path, killed: dict[str, int]) -> None:
+    (parent,) = parents(repository)
+    folder = repository / "ablations" / "reports" / parent.info.run_id
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert before.keys() >= DRAWN | {"comparison.csv", "comparison.txt", "broken_rules.csv", "jobs.json"}
+    stored = MlflowClient(f"sqlite:///{repository}/mlflow.db").list_artifacts(parent.info.run_id, "report")
+    assert {Path(entry.path).name for entry in stored} == before.keys()
+    with (folder / "comparison.csv").open() as table:
+        rows = [row for row in csv.DictReader(table) if row["measure"] == "test/test/bleu"]
+    assert (rows[0]["ablation"], rows[0]["verdict"]) == ("baseline", "baseline")
+    assert {row["ablation"] for row in rows} == {"baseline", "no_positions"}
+    shutil.rmtree(folder)
+    shutil.move(repository / "ablations", repository / "elsewhere")
+    try:
+        subprocess.run([sys.executable, "-m", "pipelines.report"], cwd=repository, check=True, capture_output=True)
+        assert {file.name: file.read_bytes() for file in folder.iterdir()} == {
+            name: content for name, content in before.items() if name != "jobs.json"
+        }
+    finally:
+        shutil.move(folder, repository / "elsewhere" / "reports" / parent.info.run_id)
+        shutil.rmtree(repository / "ablations")
+        shutil.move(repository / "elsewhere", repository / "ablations")
+
+
+def test_a_job_that_fails_leaves_the_others_and_is_told(repository: Path, killed: dict[str, int]) -> None:
+    trained = len(children(repository))
+    status, out, err = sweep(repository, "experiment=too_short,baseline,no_positions", "seed=1")
+    assert status == 1
+    assert "3 jobs, 2 of them done already" in out
+    assert "not finished: too_short, seed 1: train was not completed: error: a training sentence has" in err
+    assert "test/test/bleu" in out  # the others are compared all the same
+    parent = max(parents(repository), key=lambda run: run.info.start_time)
+    assert parent.info.status == "FAILED"
+    assert parent.data.metrics["jobs/unfinished"] == 1
+    assert len(children(repository)) == trained  # it failed before its run began, and the others are not trained anew
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("experiment=baseline,no_such_thing", "no_such_thing"),
+        ("model.heads=2,3", "3 heads"),
+        ("sweep=no_such_sweep", "no_such_sweep"),
+    ],
+)
+def test_what_cannot_be_composed_fails_before_the_first_job(override: str, named: str) -> None:
+    with pytest.raises(EntenteError, match=named):
+        plan([override, "seed=1,2"], ROOT / "conf")
+
+
+def test_jobs_are_called_by_what_varies() -> None:
+    jobs = plan(["experiment=baseline,no_mask", "model.heads=2,4", "seed=1", "training.updates=7"], ROOT / "conf")
+    assert [job.label for job in jobs] == [
+        "baseline model.heads=2",
+        "baseline model.heads=4",
+        "no_mask model.heads=2",
+        "no_mask model.heads=4",
+    ]
+    assert label(["recipe=multi30k", "seed=3"]) == "baseline"
+    assert len({job.folder for job in jobs}) == 4
+    assert len({job.shared for job in jobs}) == 1
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in (ROOT / "conf" / "sweep").glob("*.yaml")))
+def test_every_sweep_has_a_baseline_and_composes(name: str) -> None:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
+        whole = hydra_compose("config", [f"sweep={name}"], return_hydra_config=True)
+    experiments = [one.strip() for one in whole.hydra.sweeper.params.experiment.split(",")]
+    assert experiments[0] == "baseline"
+    assert len(set(experiments)) == len(experiments)
+    for experiment in experiments:
+        compose([f"experiment={experiment}"], ROOT / "conf")
