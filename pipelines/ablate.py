@@ -8,6 +8,7 @@ import time
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from entente.errors import EntenteError
@@ -19,6 +20,8 @@ from pipelines.sweep import close, job_label, threads
 def main(composed: DictConfig) -> float:
     """Train and evaluate one configuration; return its validation BLEU, for sweepers that search."""
     settings = HydraConfig.get()
+    if settings.mode is RunMode.RUN and settings.runtime.choices.get("sweep") not in (None, "null"):
+        raise SystemExit("error: a sweep is several jobs: put --multirun before it")
     parameters = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(parameters, dict)
     job = Job(job_label(settings), {str(group): value for group, value in parameters.items()})

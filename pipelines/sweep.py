@@ -98,6 +98,8 @@ class Sweep(Callback):
             raise SystemExit(f"error: {error}") from error
 
     def _begin(self, config: DictConfig) -> None:
+        if not config.hydra.sweeper._target_.endswith(".BasicSweeper"):
+            return  # a search: which jobs there will be is not known beforehand, and nothing is compared
         params = config.hydra.sweeper.get("params") or {}
         overrides = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
         self.jobs = plan(overrides, root() / CONF)
