@@ -6,6 +6,8 @@ the latest benchmark of networks. What makes a claim hold stands in evaluation/c
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import isnan, nan
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,80 +16,131 @@ import torch
 from omegaconf import OmegaConf
 
 from entente.errors import EntenteError, for_people
-from entente.evaluation.claims import CLAIMS, RNNS, RULE, Evidence, examine, verdict
-from entente.evaluation.comparison import BASELINE, Outcome
+from entente.evaluation.claims import ABLATIONS, CLAIMS, RNNS, RULE, SHORT, Evidence, examine, verdict
+from entente.evaluation.comparison import BASELINE, compare
+from entente.evaluation.outcomes import Outcome
+from entente.model.attention import AttentionCore
 from entente.model.masks import padding_mask
 from entente.model.weights import load
 from entente.text.corpus import replacing
-from entente.tracking.records import Record, Records
+from entente.tracking.records import EVALUATED, Record, Records
 from entente.tracking.runs import flatten
 from entente.tracking.store import root
 from pipelines.compose import CONF, compose
-from pipelines.report import EXPERIMENT, outcome
+from pipelines.report import outcome
 
 LEDGER = Path("docs/claims.md")
 ALIKE = ("corpus", "subwords", "training", "trainer", "decoding")
 LENGTH, BATCHES = 20, (1, 64)  # of the benchmark's figures that the ledger quotes
 
+Found = dict[tuple[str, int], Record]  # by ablation and seed
+Outcomes = list[Outcome]
+
 
 @for_people
 def main() -> None:
     """Write the ledger."""
-    records = Records(EXPERIMENT)
-    found = runs(records)
-    if not any(name == BASELINE for name, _ in found):
+    records = Records(str(compose([], root() / CONF).tracking.experiment))
+    settings = dict.fromkeys(claim.trained for claim in CLAIMS)
+    found = {trained: runs(records, [trained] if trained else []) for trained in settings}
+    if BASELINE not in {name for name, _ in found[None]}:
         raise EntenteError(
             "the tracking store has no finished run of the baseline with the default's corpus and training: "
             "run `python -m pipelines.ablate --multirun sweep=all seed=1,2,3` first"
         )
     with tempfile.TemporaryDirectory() as place:
-        outcomes = [
-            outcome(name, seed, record, record.fetch("evaluation", Path(place) / record.id))
-            for (name, seed), record in found.items()
-        ]
-        figures = measured(found, outcomes, records, Path(place))
-    evidence = [examine(claim, outcomes, figures) for claim in CLAIMS]
+        outcomes = {trained: _outcomes(own, Path(place)) for trained, own in found.items()}
+        benchmark = latest_benchmark(records)
+        figures = measured(outcomes, benchmark) | of_networks(found[None], Path(place))
+    evidence = [examine(claim, outcomes[claim.trained], figures) for claim in CLAIMS]
     with replacing(root() / LEDGER) as temporary:
-        temporary.write_text(written(evidence, found, next(records.tagged("entente.kind", "benchmark"), None)))
+        temporary.write_text(written(evidence, found, benchmark), encoding="utf-8")
     print(f"{LEDGER}: " + ", ".join(f"{n}. {verdict(one)}" for n, one in enumerate(evidence, start=1)))
 
 
-def runs(records: Records) -> dict[tuple[str, int], Record]:
-    """Return the latest finished run of each ablation and seed that differs from the default in its model alone."""
-    default: Any = OmegaConf.to_container(compose([], root() / CONF), resolve=True)
+def runs(records: Records, overrides: Sequence[str]) -> Found:
+    """Return the latest evaluated run of each ablation and seed that differs in its model alone from the default.
+
+    The default, but for `overrides`; the model is that of the experiment whose name the run has.
+    """
+    default: Any = OmegaConf.to_container(compose(overrides, root() / CONF), resolve=True)
     wanted = flatten({group: default[group] for group in ALIKE})
-    found: dict[tuple[str, int], Record] = {}
+    models = {name: _model(name) for name in ABLATIONS}
+    found: Found = {}
     for record in records.tagged("entente.ablation"):
-        if wanted.items() <= record.parameters.items():
-            found.setdefault((record.tags["entente.ablation"], int(record.parameters["seed"])), record)
-    return dict(sorted(found.items(), key=lambda item: (item[0][0] != BASELINE, item[0])))
+        name = record.tags["entente.ablation"]
+        own = {key: value for key, value in record.parameters.items() if key.startswith("model.")}
+        alike = wanted.items() <= record.parameters.items() and own == models.get(name)
+        if alike and EVALUATED in record.figures:
+            found.setdefault((name, int(record.parameters["seed"])), record)
+    return dict(sorted(found.items(), key=lambda item: (ABLATIONS.index(item[0][0]), item[0][1])))
 
 
-def measured(
-    found: Mapping[tuple[str, int], Record], outcomes: Sequence[Outcome], records: Records, place: Path
-) -> dict[str, float]:
-    """Return the figures that the claims' thresholds name, as far as there are runs to take them from."""
-    means: dict[str, dict[str, float]] = {}
-    for name in {one.ablation for one in outcomes}:
-        own = [one.figures for one in outcomes if one.ablation == name]
-        shared = set.intersection(*(set(figures) for figures in own))
-        means[name] = {figure: fmean(figures[figure] for figures in own) for figure in shared}
-    base = means[BASELINE]
-    figures = {"carry_over": base["test/longer/bleu"] / base["test/test/bleu"]}
-    if "no_mask" in means:
-        figures["mask_loss"] = means["no_mask"]["val/loss"] / base["val/loss"]
-        figures["mask_bleu"] = means["no_mask"]["test/test/bleu"] / base["test/test/bleu"]
-    unplaced = next((record for (name, _), record in found.items() if name == "no_positions"), None)
-    if unplaced:
-        figures["equivariance"] = permuted_difference(unplaced.fetch("model", place / "model"))
-    benchmark = next(records.tagged("entente.kind", "benchmark"), None)
+def _model(experiment: str) -> dict[str, str]:
+    composed: Any = OmegaConf.to_container(compose([f"experiment={experiment}"], root() / CONF), resolve=True)
+    return flatten({"model": composed["model"]})
+
+
+def _outcomes(found: Found, place: Path) -> Outcomes:
+    return [
+        outcome(name, seed, record, record.fetch("evaluation", place / record.id))
+        for (name, seed), record in found.items()
+    ]
+
+
+def measured(outcomes: Mapping[str | None, Outcomes], benchmark: Record | None) -> dict[str, float]:
+    """Return the figures that the claims' thresholds name, as far as there are runs of several seeds for them."""
+    figures: dict[str, float] = {}
+
+    def mean(ablation: str, measure: str, trained: str | None = None) -> float:
+        own = [one for one in outcomes[trained] if one.ablation == ablation]
+        if len(own) < 2:
+            return nan
+        if measure in own[0].figures:
+            return fmean(one.figures[measure] for one in own)
+        (row,) = compare([replace(one, ablation=BASELINE) for one in own], measure)
+        return row.mean
+
+    def lost(ablation: str, measure: str) -> float:
+        return mean(BASELINE, measure) - mean(ablation, measure)
+
+    distant, near = "choices/within/relative_agreement", "choices/within/adjective_agreement"
+    figures["distant_loss"] = lost("no_self_attention", distant) - lost("no_self_attention", near)
+    figures["roles"] = mean("no_positions_encoder", "probes/within/role_reversal")
+    over = f"test/test/bleu/over/{SHORT}"
+    short = next(claim.trained for claim in CLAIMS if claim.trained)
+    figures["carry_over"] = mean(BASELINE, over, short) / mean(BASELINE, over)
+    figures["mask_loss"] = mean("no_mask", "val/loss")
+    figures["mask_bleu"] = mean("no_mask", "test/test/bleu") / mean(BASELINE, "test/test/bleu")
     if benchmark:
         names = {"training_speed": f"training length {LENGTH} tokens per second"}
         names |= {f"decoding_speed_{batch}": f"decoding batch {batch} sentences per second" for batch in BATCHES}
         for name, figure in names.items():
             fastest = max(benchmark.figures[f"{rnn}/{figure}"] for rnn in RNNS)
             figures[name] = benchmark.figures[f"{BASELINE}/{figure}"] / fastest
+    return {name: value for name, value in figures.items() if not isnan(value)}
+
+
+def of_networks(found: Found, place: Path) -> dict[str, float]:
+    """Return what is exact, measured on trained networks as far as there are some."""
+    figures = {}
+    for name, ablation, measure in (
+        ("equivariance", "no_positions_encoder", permuted_difference),
+        ("linearity", BASELINE, nonlinearity),
+    ):
+        record = next((record for (other, _), record in found.items() if other == ablation), None)
+        if record:
+            figures[name] = measure(record.fetch("model", place / f"model-{record.id}"))
     return figures
+
+
+def latest_benchmark(records: Records) -> Record | None:
+    """Return the latest benchmark of the baseline and all RNNs, if there is one."""
+    figure = f"training length {LENGTH} tokens per second"
+    wanted = {f"{name}/{figure}" for name in (BASELINE, *RNNS)}
+    return next(
+        (record for record in records.tagged("entente.kind", "benchmark") if wanted <= record.figures.keys()), None
+    )
 
 
 def permuted_difference(model: Path) -> float:
@@ -101,9 +154,22 @@ def permuted_difference(model: Path) -> float:
         return float((network.encode(src[:, order], mask) - network.encode(src, mask)[:, order]).abs().max())
 
 
-def written(
-    evidence: Sequence[Sequence[Evidence]], found: Mapping[tuple[str, int], Record], benchmark: Record | None
-) -> str:
+def nonlinearity(model: Path) -> float:
+    """Return how far attention, its queries and keys held fixed, is from linear in the values, at most, in float64."""
+    network = load(model).double()
+    random = torch.Generator().manual_seed(1)
+    furthest = 0.0
+    for core in (module for module in network.modules() if isinstance(module, AttentionCore)):
+        q, k, v, w = (
+            torch.randn(2, core.heads, 9, core.width, generator=random, dtype=torch.float64) for _ in range(4)
+        )
+        with torch.inference_mode():
+            apart = core(q, k, 2 * v - 3 * w, None) - 2 * core(q, k, v, None) + 3 * core(q, k, w, None)
+        furthest = max(furthest, float(apart.abs().max()))
+    return furthest
+
+
+def written(evidence: Sequence[Sequence[Evidence]], found: Mapping[str | None, Found], benchmark: Record | None) -> str:
     """Return the ledger as Markdown."""
     lines = [
         "# The claims, and what became of them",
@@ -121,18 +187,27 @@ def written(
         lines += ["| evidence | found | it |", "|---|---|---|"]
         lines += [f"| {one.what} | {one.figure} | {one.finding} |" for one in own]
         lines += ["", f"Verdict: **{verdict(own)}**."]
-    lines += ["", "## The runs", "", "| ablation | seeds | command | machine | date |", "|---|---|---|---|---|"]
-    for name in dict.fromkeys(name for name, _ in found):
-        own_runs = {seed: record for (other, seed), record in found.items() if other == name}
-        seeds = ",".join(map(str, own_runs))
-        days = sorted({f"{record.began:%Y-%m-%d}" for record in own_runs.values()})
-        machines = sorted({record.tags.get("entente.machine", "unknown") for record in own_runs.values()})
-        command = f"`python -m pipelines.ablate --multirun experiment={name} seed={seeds}`"
-        lines.append(f"| {name} | {seeds} | {command} | {'; '.join(machines)} | {', '.join(days)} |")
+    lines += ["", "## The runs", "", "| ablation | seeds | command | machine | commit | date |", "|---|" + "---|" * 5]
+    for trained, own_found in found.items():
+        lines += [_row(name, trained, own_found) for name in dict.fromkeys(name for name, _ in own_found)]
     if benchmark:
         where = benchmark.tags.get("entente.machine", "unknown")
-        lines.append(f"| speed | | `python -m pipelines.benchmark` | {where} | {benchmark.began:%Y-%m-%d} |")
+        commit = benchmark.tags.get("mlflow.source.git.commit", "unknown")[:7]
+        lines.append(f"| speed | | `python -m pipelines.benchmark` | {where} | {commit} | {benchmark.began:%Y-%m-%d} |")
     return "\n".join(lines) + "\n"
+
+
+def _row(name: str, trained: str | None, found: Found) -> str:
+    """Say how the runs of an ablation were made, when and where."""
+    own = {seed: record for (other, seed), record in found.items() if other == name}
+    seeds = ",".join(map(str, own))
+    command = f"python -m pipelines.ablate --multirun experiment={name} seed={seeds}" + (
+        f" {trained}" if trained else ""
+    )
+    machines = sorted({record.tags.get("entente.machine", "unknown") for record in own.values()})
+    commits = sorted({record.tags.get("mlflow.source.git.commit", "unknown")[:7] for record in own.values()})
+    days = sorted({f"{record.began:%Y-%m-%d}" for record in own.values()})
+    return f"| {name} | {seeds} | `{command}` | {'; '.join(machines)} | {', '.join(commits)} | {', '.join(days)} |"
 
 
 def _numbered(evidence: Sequence[Sequence[Evidence]]) -> list[tuple[int, tuple[Any, Sequence[Evidence]]]]:

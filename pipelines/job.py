@@ -24,13 +24,14 @@ from entente.errors import EntenteError
 from entente.fingerprint import fingerprint
 from entente.text.corpus import replacing
 from entente.tracking.store import root
-from pipelines.parameters import PARAMETERS, inputs
-from pipelines.tracked_run import ABLATION
+from pipelines.parameters import PARAMETERS, inputs, outs
+from pipelines.tracked_run import ABLATION, JOB
 
-FOLDER, DONE, LOG = "ablations", "done.json", "log.txt"
+FOLDER, DATA, DONE, LOG = "ablations", "data-", "done.json", "log.txt"
 SHARED = ("download", "prepare", "learn_subwords", "encode")
 OWN = ("train", "evaluate", "attend")
 SHARED_GROUPS = ("corpus", "subwords")
+_GRACE = 5.0  # seconds for a stage that heard of Ctrl-C itself
 LINKED = ("dvc.yaml", "src", "pipelines")
 
 
@@ -49,14 +50,15 @@ class Job:
     @cached_property
     def folder(self) -> Path:
         """Where the job's stages run: the same for the same configuration, whatever the job is called."""
-        decisive = {group: value for group, value in self.parameters.items() if group != "tracking"}
+        # What evaluation looks at beside the translations needs no training: `evaluate` alone runs again there.
+        decisive = {group: value for group, value in self.parameters.items() if group not in ("tracking", "evaluation")}
         return root() / FOLDER / fingerprint(decisive, [])
 
     @cached_property
     def shared(self) -> Path:
         """Where the stages run that all jobs with this corpus and these subwords share."""
         decisive = {group: self.parameters[group] for group in SHARED_GROUPS}
-        return root() / FOLDER / f"data-{fingerprint(decisive, [])}"
+        return root() / FOLDER / f"{DATA}{fingerprint(decisive, [])}"
 
     def run(self, environment: Mapping[str, str]) -> None:
         """Do what is missing, with these additions to the environment. Raises EntenteError where a stage fails."""
@@ -68,7 +70,7 @@ class Job:
             (self.folder / "artifacts").mkdir(exist_ok=True)
             _link(self.folder / "data", self.shared / "data")
             _link(self.folder / "artifacts" / "subwords", self.shared / "artifacts" / "subwords")
-            _run(self.folder, OWN, {**environment, ABLATION: self.label})
+            _run(self.folder, OWN, {**environment, ABLATION: self.label, JOB: self.folder.name})
 
     def missing(self) -> str | None:
         """Return the first stage that has not been run on the present inputs, or None where all is done."""
@@ -76,9 +78,8 @@ class Job:
             if not (folder / PARAMETERS).exists():
                 return stages[0]
             with contextlib.chdir(folder):
-                done = _done()
                 for stage in stages:
-                    if stage not in done or done[stage]["inputs"] != fingerprint(*inputs(stage)):
+                    if not _is_done(stage):
                         return stage
         return None
 
@@ -89,11 +90,6 @@ class Job:
         with contextlib.chdir(self.folder):
             done = _done()
         return sum(done[stage]["seconds"] for stage in OWN) if done.keys() >= set(OWN) else None
-
-    def trained(self) -> str | None:
-        """Return the fingerprint by which the tracking store knows the training, or None where there is none yet."""
-        config = self.folder / "artifacts" / "model" / "config.json"
-        return str(json.loads(config.read_text(encoding="utf-8"))["fingerprint"]) if config.exists() else None
 
     def validation(self) -> float:
         """Return the validation BLEU of the weights that were kept: what a search may look at."""
@@ -126,20 +122,42 @@ def _run(folder: Path, stages: Sequence[str], environment: Mapping[str, str]) ->
     everything = {**os.environ, "DVC_ROOT": str(root()), **environment}
     with contextlib.chdir(folder):
         for stage in stages:
-            mark = fingerprint(*inputs(stage))
-            done = _done()
-            if stage in done and done[stage]["inputs"] == mark:
+            if _is_done(stage):
                 continue
-            started = time.monotonic()
+            mark, started = fingerprint(*inputs(stage)), time.monotonic()
+            _note({name: entry for name, entry in _done().items() if name != stage})  # its outs are about to change
             with Path(LOG).open("a", encoding="utf-8") as log:
                 print(f"\n== {stage}", file=log, flush=True)
                 command = [sys.executable, "-m", f"pipelines.{stage}"]
-                status = subprocess.run(command, env=everything, stdout=log, stderr=log, check=False).returncode
+                status = _wait(subprocess.Popen(command, env=everything, stdout=log, stderr=log))
             if status:
                 raise EntenteError(f"{stage} ended with status {status}: {last_words(folder)}; see {folder / LOG}")
-            done[stage] = {"inputs": mark, "seconds": round(time.monotonic() - started, 1)}
-            with replacing(Path(DONE)) as temporary:
-                temporary.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
+            _note(_done() | {stage: {"inputs": mark, "seconds": round(time.monotonic() - started, 1)}})
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for a stage; where this process is asked to stop, let the stage end its own way first."""
+    try:
+        return process.wait()
+    except BaseException:  # Ctrl-C reaches the stage too, a scheduler's SIGTERM this process alone
+        try:
+            process.wait(timeout=_GRACE)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.wait()
+        raise
+
+
+def _is_done(stage: str) -> bool:
+    """Say whether the stage of the folder one stands in was run on its present inputs and its outs are still there."""
+    done = _done()
+    there = all(path.exists() for path in outs(stage))
+    return there and stage in done and bool(done[stage]["inputs"] == fingerprint(*inputs(stage)))
+
+
+def _note(done: Mapping[str, Any]) -> None:
+    with replacing(Path(DONE)) as temporary:
+        temporary.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
 
 
 def _done() -> dict[str, Any]:
@@ -151,6 +169,8 @@ def earlier(job: Job) -> list[float]:
     alike = ("corpus", "training", "trainer")
     found = []
     for done in sorted((root() / FOLDER).glob(f"*/{DONE}")):
+        if done.parent.name.startswith(DATA):
+            continue
         parameters = yaml.safe_load((done.parent / PARAMETERS).read_text(encoding="utf-8"))
         seconds = Job("", parameters).seconds()
         if seconds is not None and all(parameters[group] == job.parameters[group] for group in alike):

@@ -26,8 +26,20 @@ def read(place: str) -> Any:
 
 def inputs(stage: str) -> tuple[dict[str, Any], list[Path]]:
     """Return what determines a stage's outs, by dvc.yaml: its parameters, and its dependencies but params.yaml."""
+    entry = _stage(stage)
+    return {place: read(place) for place in entry.get("params", [])}, [Path(path) for path in entry["deps"]]
+
+
+def outs(stage: str) -> list[Path]:
+    """Return what a stage leaves behind, its metrics among it, by dvc.yaml."""
+    entry = _stage(stage)
+    listed = [*entry.get("outs", []), *entry.get("metrics", [])]
+    return [Path(out if isinstance(out, str) else next(iter(out))) for out in listed]
+
+
+def _stage(name: str) -> dict[str, Any]:
     if not Path("dvc.yaml").exists():
         raise EntenteError(f"dvc.yaml is missing in {Path.cwd()}: run from the repository's root")
-    entry = OmegaConf.to_container(OmegaConf.load("dvc.yaml").stages[stage])
+    entry = OmegaConf.to_container(OmegaConf.load("dvc.yaml").stages[name])
     assert isinstance(entry, dict)
-    return {place: read(place) for place in entry.get("params", [])}, [Path(path) for path in entry["deps"]]
+    return {str(key): value for key, value in entry.items()}

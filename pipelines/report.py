@@ -1,4 +1,4 @@
-"""The report of a sweep, from what MLflow recorded and nothing else: `python -m pipelines.report [RUN]`.
+"""The report of a sweep, from what MLflow recorded: `python -m pipelines.report [RUN]`.
 
 RUN is the id of the sweep's parent run, by default that of the latest sweep. The report goes to ablations/reports/RUN.
 """
@@ -16,43 +16,45 @@ from statistics import fmean, median
 from entente.errors import EntenteError, for_people
 from entente.evaluation import figures
 from entente.evaluation.broken_rules import FrenchForms, tally
-from entente.evaluation.comparison import BASELINE, Answer, Outcome, Row, Translations, compare
+from entente.evaluation.comparison import BASELINE, Row, compare
+from entente.evaluation.outcomes import Answer, Outcome, Translations
 from entente.evaluation.report import columns, write_table
 from entente.text.grammar.rules import read_grammar
 from entente.tracking.records import Record, Records
 from entente.tracking.store import root
+from pipelines.compose import CONF, compose
 
-EXPERIMENT, GRAMMAR = "entente", Path("data/grammar")
+GRAMMAR = Path("data/grammar")
 SPEED = "train/tokens_per_second"
 
 
 @for_people
 def main() -> None:
     """Write the report of a sweep and print its tables."""
-    records = Records(EXPERIMENT)
+    experiment = str(compose([], root() / CONF).tracking.experiment)
+    records = Records(experiment)
     parent = records.get(sys.argv[1]).id if len(sys.argv) > 1 else records.latest_sweep().id
     folder = root() / "ablations" / "reports" / parent
-    print(report(parent, folder))
+    print(report(parent, folder, experiment))
 
 
-def report(parent: str, folder: Path) -> str:
+def report(parent: str, folder: Path, experiment: str) -> str:
     """Compare the finished jobs of the sweep `parent`; write tables and figures, and return the tables for people."""
-    records = Records(EXPERIMENT)
+    records = Records(experiment)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         jobs = json.loads(records.get(parent).fetch("jobs.json", Path(place) / parent).read_text(encoding="utf-8"))
         finished = [job for job in jobs if job["status"] == "finished"]
         if BASELINE not in {job["ablation"] for job in finished}:
-            raise EntenteError(f"there is no finished {BASELINE} to compare with: start the sweep again")
-        found = {(job["ablation"], job["seed"]): records.find(job["fingerprint"]) for job in finished}
+            raise EntenteError(f"there is no finished {BASELINE} to compare with: a sweep needs one among its jobs")
+        found = {(job["ablation"], job["seed"]): records.of_job(job["job"]) for job in finished}
         evaluations = {key: record.fetch("evaluation", Path(place) / record.id) for key, record in found.items()}
         outcomes = [outcome(*key, record, evaluations[key]) for key, record in found.items()]
         names = list(dict.fromkeys(name for name, _ in found))
         draw_lengths({name: [own for key, own in evaluations.items() if key[0] == name] for name in names}, folder)
     tables = {measure: compare(outcomes, measure) for measure in measures(outcomes)}
-    header = ["measure", *Row.__dataclass_fields__, "verdict"]
-    rows = [[measure, *_cells(row)] for measure, table in tables.items() for row in table]
-    write_table(folder / "comparison.csv", header, rows)
+    rows = [{"measure": measure} | _cells(row) for measure, table in tables.items() for row in table]
+    write_table(folder / "comparison.csv", list(rows[0]), [list(row.values()) for row in rows])
     text = "\n\n".join(f"{measure}\n" + "\n".join(readable(table)) for measure, table in tables.items())
     (folder / "comparison.txt").write_text(text + "\n", encoding="utf-8")
     firsts = {name: next(record for key, record in found.items() if key[0] == name) for name in names}
@@ -72,7 +74,7 @@ def outcome(ablation: str, seed: int, record: Record, evaluation: Path) -> Outco
         if file.stem != "probe_answers"
     }
     answers = [
-        Answer(row["phenomenon"], row["longer"] == "true", row["answer"] == row["target"])
+        Answer(row["phenomenon"], row["longer"] == "true", row["answer"] == row["target"], float(row["margin"]) > 0)
         for row in _rows(evaluation / "probe_answers.tsv")
     ]
     return Outcome(ablation, seed, logged, translations, answers)
@@ -86,7 +88,7 @@ def _rows(file: Path) -> list[dict[str, str]]:
 def _translations(file: Path) -> Translations:
     rows = _rows(file)
     references = [[text for name, text in row.items() if name.startswith("reference_") and text] for row in rows]
-    return Translations([row["hypothesis"] for row in rows], references)
+    return Translations([row["source"] for row in rows], [row["hypothesis"] for row in rows], references)
 
 
 def measures(outcomes: Sequence[Outcome]) -> list[str]:
@@ -96,9 +98,26 @@ def measures(outcomes: Sequence[Outcome]) -> list[str]:
     return [*names, *(["probes/mean"] if False in kinds else []), *(["probes/mean_longer"] if True in kinds else [])]
 
 
-def _cells(row: Row) -> list[object]:
-    values = [getattr(row, name) for name in Row.__dataclass_fields__]
-    return [*("" if value is None else value for value in values), row.verdict]
+def _cells(row: Row) -> dict[str, object]:
+    low, high = row.interval or ("", "")
+    lower, upper = row.difference_interval or ("", "")
+    p, p_holm = ("" if value is None else f"{value:.4f}" for value in (row.p, row.p_holm))
+    return {
+        "ablation": row.ablation,
+        "seeds": row.seeds,
+        "mean": row.mean,
+        "mean_low": low,
+        "mean_high": high,
+        "difference": row.difference,
+        "difference_low": lower,
+        "difference_high": upper,
+        "p": p,
+        "p_holm": p_holm,
+        "verdict": row.verdict,
+        "parameters": "" if row.parameters is None else int(row.parameters),
+        "tokens_per_second": "" if row.training_speed is None else row.training_speed,
+        "sentences_per_second": "" if row.decoding_speed is None else row.decoding_speed,
+    }
 
 
 def readable(table: Sequence[Row]) -> list[str]:

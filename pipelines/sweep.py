@@ -4,6 +4,8 @@ import itertools
 import json
 import os
 import sys
+import traceback
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,13 +49,16 @@ def job_label(settings: Any) -> str:
 def at_once(settings: Any) -> int:
     """Return how many jobs the launcher runs side by side, and never more than there are cores."""
     jobs = int(settings.launcher.get("n_jobs") or 1)
-    cores = os.cpu_count() or 1
-    return min(jobs, cores) if jobs > 0 else cores
+    return min(jobs, _cores()) if jobs > 0 else _cores()
 
 
 def threads(settings: Any) -> str:
-    """Return how many threads each job may use: the cores, shared out where several jobs run at once."""
-    return str(max(1, (os.cpu_count() or 1) // at_once(settings)))
+    """Return how many threads each job may use: as the environment says, else the cores shared out among the jobs."""
+    return os.environ.get("OMP_NUM_THREADS") or str(max(1, _cores() // at_once(settings)))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def plan(overrides: Sequence[str], conf: Path) -> list[Job]:
@@ -74,9 +79,19 @@ def plan(overrides: Sequence[str], conf: Path) -> list[Job]:
         check(composed)
         parameters = OmegaConf.to_container(composed, resolve=True)
         assert isinstance(parameters, dict)
-        named = label([one for one in chosen if one.split("=", 1)[0] in varied])
+        named = label([one for one in chosen if one.split("=", 1)[0] in (*varied, "experiment")])
         jobs.append(Job(named, {str(group): value for group, value in parameters.items()}))
+    _refuse_what_cannot_be_compared(jobs)
     return jobs
+
+
+def _refuse_what_cannot_be_compared(jobs: Sequence[Job]) -> None:
+    if any(job.parameters["corpus"] != jobs[0].parameters["corpus"] for job in jobs):
+        raise EntenteError("a sweep compares on one corpus: start one for each recipe or corpus")
+    names = Counter((job.label, job.seed) for job in jobs)
+    twice = [f"{name}, seed {seed}" for (name, seed), count in names.items() if count > 1]
+    if twice:
+        raise EntenteError(f"{twice[0]} stands twice in the sweep: name every job once")
 
 
 class Sweep(Callback):
@@ -87,8 +102,13 @@ class Sweep(Callback):
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
+        self._experiment = ""
         self._stack = ExitStack()
         self._run: Run | None = None
+
+    def __reduce__(self) -> "tuple[type[Sweep], tuple[()]]":
+        """Travel to the processes of a launcher without what is open here: the sweep ends where it began."""
+        return Sweep, ()
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Compose all jobs, say what is ahead and open the parent run; Hydra calls this before the first job."""
@@ -96,6 +116,9 @@ class Sweep(Callback):
             self._begin(config)
         except EntenteError as error:
             raise SystemExit(f"error: {error}") from error
+        except Exception as error:
+            traceback.print_exc()
+            raise SystemExit(1) from error
 
     def _begin(self, config: DictConfig) -> None:
         if not config.hydra.sweeper._target_.endswith(".BasicSweeper"):
@@ -105,8 +128,9 @@ class Sweep(Callback):
         self.jobs = plan(overrides, root() / CONF)
         print(announcement(self.jobs, at_once(config.hydra)), flush=True)
         tracking = config.tracking
+        self._experiment = str(tracking.experiment)
         runs = Runs(
-            tracking.experiment,
+            self._experiment,
             flush_every_seconds=tracking.flush_every_seconds,
             system_metrics_every_seconds=tracking.system_metrics_every_seconds,
         )
@@ -136,16 +160,18 @@ class Sweep(Callback):
         self._run.artifact(folder / "jobs.json")
         self._run.metrics({"jobs/finished": len(table) - len(unfinished), "jobs/unfinished": len(unfinished)}, 0)
         self._run.flush()
+        for row in unfinished:
+            print(f"not finished: {row['ablation']}, seed {row['seed']}: {row['why']}", file=sys.stderr)
         try:
-            print(report(self._run.id, folder))
+            print(report(self._run.id, folder, self._experiment))
             self._run.artifact(folder, "report")
         except EntenteError as reason:  # such as a baseline that failed
             print(f"no report: {reason}", file=sys.stderr)
-        for row in unfinished:
-            print(f"not finished: {row['ablation']}, seed {row['seed']}: {row['why']}", file=sys.stderr)
-        if unfinished and error is None:
-            error = SystemExit(1)
-        self._stack.__exit__(type(error) if error else None, error, None)
+            error = error or SystemExit(1)
+        finally:
+            if unfinished and error is None:
+                error = SystemExit(1)
+            self._stack.__exit__(type(error) if error else None, error, None)
         if isinstance(error, SystemExit):
             raise error
 
@@ -159,10 +185,11 @@ def close() -> None:
 def status(job: Job) -> dict[str, Any]:
     """Return how a job stands, for the parent run's table."""
     missing = job.missing()
-    row = {"ablation": job.label, "seed": job.seed, "fingerprint": job.trained(), "folder": job.folder.name}
+    row = {"ablation": job.label, "seed": job.seed, "job": job.folder.name}
     if missing is None:
         return row | {"status": "finished", "why": ""}
-    return row | {"status": "unfinished", "why": f"{missing} was not completed: {last_words(job.folder)}"}
+    why = f"{missing} was not completed, or its inputs changed since: {last_words(job.folder)}"
+    return row | {"status": "unfinished", "why": why}
 
 
 def announcement(jobs: Sequence[Job], side_by_side: int) -> str:
@@ -172,6 +199,8 @@ def announcement(jobs: Sequence[Job], side_by_side: int) -> str:
     seeds = len({job.seed for job in jobs})
     comparisons = max(1, len({job.label for job in jobs}) - 1)
     lines = [f"{len(jobs)} jobs, {len(jobs) - len(ahead)} of them done already"]
+    if BASELINE not in {job.label for job in jobs}:
+        lines.append(f"no {BASELINE} among them: nothing will be compared; experiment={BASELINE},... gives one")
     if ahead and known:
         minutes = len(ahead) * fmean(known) / side_by_side / 60
         lines.append(

@@ -7,11 +7,12 @@ from typing import Any
 import yaml
 
 from entente.model.weights import read_config
-from entente.tracking.runs import Run, Runs
+from entente.tracking.runs import OWNER, Run, Runs
 from pipelines.parameters import read
 
 PREPARED, LOCK = Path("data/prepared"), Path("dvc.lock")
 ABLATION = "ENTENTE_ABLATION"  # names the job of a sweep, whose configuration must not depend on what it is called
+JOB = "ENTENTE_JOB"  # tells apart jobs that train the same and decode otherwise
 LOGGED = ("seed", "corpus", "subwords", "model", "training", "trainer", "decoding", "evaluation", "tracking")
 
 
@@ -35,7 +36,8 @@ def identity(fingerprint: str) -> tuple[str, str, dict[str, Any]]:
 
 def tags() -> dict[str, str]:
     """Return what a sweep's job notes about itself."""
-    return {"entente.ablation": os.environ[ABLATION]} if ABLATION in os.environ else {}
+    named = {"entente.ablation": ABLATION, OWNER: JOB}
+    return {tag: os.environ[variable] for tag, variable in named.items() if variable in os.environ}
 
 
 def evaluated_run(model: Path) -> Run:

@@ -3,13 +3,13 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from entente.evaluation.claims import CLAIMS, Claim, Comparison, Evidence, Threshold, examine, verdict
-from entente.evaluation.comparison import Answer, Outcome
+from entente.evaluation.outcomes import Answer, Outcome
 
 CLAIM = Claim("It helps.", "It does not.", [Comparison("without", "probes/mean", "worse")], [])
 
 
 def outcome(ablation: str, seed: int, right: float) -> Outcome:
-    answers = [Answer("negation", False, number < right * 200 + seed) for number in range(200)]
+    answers = [Answer("negation", False, number < right * 200 + seed, True) for number in range(200)]
     return Outcome(ablation, seed, {}, {}, answers)
 
 

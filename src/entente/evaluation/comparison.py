@@ -6,7 +6,7 @@ would: drawing a handful of seeds anew understates it (three that agree in sign 
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev, variance
 
@@ -15,7 +15,8 @@ from scipy.optimize import brentq
 from scipy.stats import nct, t
 
 from entente.errors import EntenteError
-from entente.evaluation.scores import Floats, References, bleu_of, bleu_statistics
+from entente.evaluation.outcomes import Outcome, Sample, sample
+from entente.evaluation.scores import Floats
 
 BASELINE = "baseline"
 LEVEL, POWER = 0.05, 0.8
@@ -26,37 +27,6 @@ _CHUNK = 250  # resamples held in memory at a time
 _TIE = 1 - 1e-9  # what differs by rounding only is a tie
 
 Interval = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Translations:
-    """What a network made of a test set, beside all references of each sentence."""
-
-    hypotheses: Sequence[str]
-    references: References
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a network made of one probe."""
-
-    phenomenon: str
-    longer: bool
-    right: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One trained and evaluated network: its figures as logged, its translations by test set, its answers."""
-
-    ablation: str
-    seed: int
-    figures: Mapping[str, float]
-    translations: Mapping[str, Translations]
-    answers: Sequence[Answer]
-
-    def __str__(self) -> str:
-        return f"{self.ablation} (seed {self.seed})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +61,13 @@ class Row:
         return "better" if self.difference > 0 else "worse"
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """What a figure is made of, sentence by sentence."""
-
-    asked: Sequence[object]  # (N,) the same of every network
-    groups: Sequence[str]  # (N,) they keep their size when sentences are drawn anew
-    statistics: Floats  # (N, C)
-    figure: Callable[[Floats], Floats]  # sums of statistics (..., C) -> (...), 0 to 100
-
-
 def compare(outcomes: Sequence[Outcome], measure: str, resamples: int = RESAMPLES) -> list[Row]:
     """Compare every ablation with the baseline: its row first, then the others, the best on top.
 
     `measure` is the name of the figure that evaluation logs: `test/{test set}/bleu`,
     `test/{test set}/all_references/bleu`, `probes/mean`, `probes/mean_longer` (every phenomenon weighs the same),
-    `probes/within/{phenomenon}` or `probes/longer/{phenomenon}`. Raises EntenteError for any other, where there
+    `probes/within/{phenomenon}` or `probes/longer/{phenomenon}`; also `test/{test set}/bleu/over/{words}` for
+    sources of more words, and `choices/...` for `probes/...` by what is preferred to its foil. Raises EntenteError for any other, where there
     is no baseline, a network stands twice, or one was asked something else than the baseline.
     """
     samples = _samples(outcomes, measure)
@@ -156,7 +117,7 @@ def detectable(seeds: int, comparisons: int, deviation: float) -> float:
     return float(shift * deviation * np.sqrt(2 / seeds))
 
 
-def _samples(outcomes: Sequence[Outcome], measure: str) -> list[_Sample]:
+def _samples(outcomes: Sequence[Outcome], measure: str) -> list[Sample]:
     """Sample every network, sure that all were asked the same as the baseline and that none stands twice."""
     names = [outcome.ablation for outcome in outcomes]
     if BASELINE not in names:
@@ -165,66 +126,21 @@ def _samples(outcomes: Sequence[Outcome], measure: str) -> list[_Sample]:
     twice = [outcome for outcome, count in Counter(map(str, outcomes)).items() if count > 1]
     if twice:
         raise EntenteError(f"{', '.join(twice)} stands twice among the networks to compare: keep one of them")
-    samples = [_sample(outcome, measure) for outcome in outcomes]
+    samples = [sample(outcome, measure) for outcome in outcomes]
     first = names.index(BASELINE)
     asked = samples[first].asked
-    for outcome, sample in zip(outcomes, samples, strict=True):
-        if len(sample.asked) != len(asked):
-            sizes = f"{len(sample.asked)} sentences and {len(asked)}"
+    for outcome, own in zip(outcomes, samples, strict=True):
+        if len(own.asked) != len(asked):
+            sizes = f"{len(own.asked)} sentences and {len(asked)}"
             raise EntenteError(f"{measure}: {outcome} and {outcomes[first]} were evaluated on {sizes}")
-        for number, (one, other) in enumerate(zip(sample.asked, asked, strict=True), start=1):
+        for number, (one, other) in enumerate(zip(own.asked, asked, strict=True), start=1):
             if one != other:
                 where = f"sentence {number} expects {one!r} and {other!r}"
                 raise EntenteError(f"{measure}: {outcome} and {outcomes[first]} were not asked the same: {where}")
     return samples
 
 
-def _sample(outcome: Outcome, measure: str) -> _Sample:
-    match measure.split("/"):
-        case ["test", test, "bleu"]:
-            return _translated(outcome, test, last=1)
-        case ["test", test, "all_references", "bleu"]:
-            return _translated(outcome, test, last=None)
-        case ["probes", "mean" | "mean_longer" as mean]:
-            return _answered(outcome, mean == "mean_longer", None)
-        case ["probes", "within" | "longer" as lengths, phenomenon]:
-            return _answered(outcome, lengths == "longer", phenomenon)
-    known = "test/TEST_SET/bleu, test/TEST_SET/all_references/bleu, probes/mean, probes/mean_longer"
-    raise EntenteError(f"no measure {measure!r}: there are {known}, probes/within/PHENOMENON, probes/longer/PHENOMENON")
-
-
-def _translated(outcome: Outcome, test: str, last: int | None) -> _Sample:
-    """Sample the BLEU of a test set, against the references up to the last one to count."""
-    if test not in outcome.translations:
-        there = ", ".join(sorted(outcome.translations)) or "none"
-        raise EntenteError(f"{outcome} has no translations of test set {test!r}; it has: {there}")
-    own = outcome.translations[test]
-    references = [list(every[:last]) for every in own.references]
-    statistics = bleu_statistics(own.hypotheses, references).astype(np.float64)  # (N, 10)
-    return _Sample(references, [test] * len(references), statistics, bleu_of)
-
-
-def _answered(outcome: Outcome, longer: bool, phenomenon: str | None) -> _Sample:
-    """Sample the accuracy in one phenomenon or the mean over all, within the lengths seen or beyond."""
-    there = [answer for answer in outcome.answers if answer.longer == longer]
-    answers = [answer for answer in there if phenomenon in (None, answer.phenomenon)]
-    if not answers:
-        names = ", ".join(sorted({answer.phenomenon for answer in there})) or "none"
-        of, where = f" of {phenomenon!r}" if phenomenon else "", "beyond" if longer else "within"
-        raise EntenteError(f"{outcome} has no answers to probes{of} {where} the lengths seen; it has: {names}")
-    groups = [answer.phenomenon for answer in answers]
-    asked = np.array([[group == name for name in sorted(set(groups))] for group in groups], np.float64)
-    right = asked * np.array([[answer.right] for answer in answers])
-    return _Sample(groups, groups, np.concatenate([right, asked], axis=1), _accuracy)
-
-
-def _accuracy(sums: Floats) -> Floats:
-    """Return the mean over P phenomena (...), 0 to 100, of right answers and of probes (..., 2 P)."""
-    right, asked = np.split(sums, 2, axis=-1)
-    return np.asarray(100 * (right / asked).mean(axis=-1))
-
-
-def _drawn(samples: Sequence[_Sample], resamples: int) -> Floats:
+def _drawn(samples: Sequence[Sample], resamples: int) -> Floats:
     """Return figures (1 + R, networks): as they are, then over R draws of sentences, the same for all networks."""
     groups = np.array(samples[0].groups)
     members = [np.flatnonzero(groups == group) for group in sorted(set(samples[0].groups))]
@@ -239,7 +155,7 @@ def _drawn(samples: Sequence[_Sample], resamples: int) -> Floats:
     return np.concatenate(figures)
 
 
-def _figures(samples: Sequence[_Sample], weights: Floats) -> Floats:
+def _figures(samples: Sequence[Sample], weights: Floats) -> Floats:
     """Return figures (R, networks) where each sentence counts as often as weights (R, N) say."""
     return np.stack([sample.figure(weights @ sample.statistics) for sample in samples], axis=1)
 
@@ -266,16 +182,13 @@ def _difference(one: Mapping[int, Floats], other: Mapping[int, Floats]) -> tuple
 def _seeds_error(one: Mapping[int, Floats], other: Mapping[int, Floats]) -> tuple[float, float]:
     """Return the standard error that seeds give a difference of means, and its degrees of freedom.
 
-    Paired where both sides have the same seeds, else Welch's (1947). A side with one seed is taken to vary as
-    the other does; where both have one nothing is known, and the error is 0.
+    Welch's (1947): the same seed in two architectures makes no pair. A side with one seed is taken to vary as the
+    other does; where both have one nothing is known, and the error is 0.
     """
     sides = [[float(column[0]) for column in side.values()] for side in (one, other)]
     sizes = [len(side) for side in sides]
     if max(sizes) == 1:
         return 0.0, 1.0
-    if one.keys() == other.keys():
-        paired = [float(one[seed][0] - other[seed][0]) for seed in one]
-        return stdev(paired) / len(one) ** 0.5, len(one) - 1.0
     if min(sizes) == 1:
         most = sides[sizes.index(max(sizes))]
         return stdev(most) * (1 + 1 / len(most)) ** 0.5, len(most) - 1.0

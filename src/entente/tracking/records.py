@@ -9,8 +9,10 @@ import mlflow.entities
 from mlflow import MlflowClient
 
 from entente.errors import EntenteError
-from entente.tracking.runs import FINGERPRINT
+from entente.tracking.runs import OWNER
 from entente.tracking.store import open_store, tracking_uri
+
+EVALUATED = "decode/sentences_per_second"  # a figure that every evaluation logs
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,16 @@ class Records:
         except Exception as error:
             raise EntenteError(f"the tracking store has no run {run}: `mlflow ui` lists those it has") from error
 
-    def find(self, fingerprint: str) -> Record:
-        """Return the latest run of the training with this fingerprint; EntenteError where there is none."""
-        return self._latest(f"tags.`{FINGERPRINT}` = '{fingerprint}'", f"training {fingerprint}")
+    def of_job(self, job: str) -> Record:
+        """Return the latest run of a sweep's job that was trained and evaluated; EntenteError where there is none."""
+        evaluated = (record for record in self.tagged(OWNER, job) if EVALUATED in record.figures)
+        found = next(evaluated, None)
+        if found is None:
+            raise EntenteError(
+                f"the tracking store has no evaluated run of job {job}, which is done: was it tracked elsewhere? "
+                f"Delete ablations/{job} to have it made again"
+            )
+        return found
 
     def tagged(self, tag: str, value: str | None = None) -> Iterator[Record]:
         """Yield the finished runs that have a tag, or have it with this value, the latest first."""
@@ -67,14 +76,12 @@ class Records:
             page = found.token or ""
 
     def latest_sweep(self) -> Record:
-        """Return the parent run of the latest sweep; EntenteError where there is none."""
-        return self._latest("tags.`entente.kind` = 'sweep'", "sweep")
-
-    def _latest(self, which: str, what: str) -> Record:
-        order = ["attributes.start_time DESC"]
+        """Return the parent run of the sweep that ended last; EntenteError where there is none."""
+        order = ["attributes.end_time DESC"]
+        which = "tags.`entente.kind` = 'sweep' and attributes.status != 'RUNNING'"
         found = self._client.search_runs([self._experiment], filter_string=which, order_by=order, max_results=1)
         if not found:
-            raise EntenteError(f"the tracking store has no run of {what}: was it tracked elsewhere?")
+            raise EntenteError("the tracking store has no sweep that ended: was it tracked elsewhere?")
         return self._record(found[0])
 
     def _record(self, run: mlflow.entities.Run) -> Record:

@@ -21,6 +21,7 @@ from entente.tracking.store import open_store, tracking_uri, unsent
 from entente.tracking.system import SystemMetrics, machine
 
 FINGERPRINT = "entente.fingerprint"
+OWNER = "entente.job"  # the job of a sweep that a run belongs to; other trainings with its fingerprint are not its own
 PARENT = "mlflow.parentRunId"
 PARENT_VARIABLE = "ENTENTE_PARENT_RUN_ID"  # a sweep's own: MLFLOW_RUN_ID would make children write into the parent
 EVALUATED = "evaluated."  # prefix of tags: what evaluation had otherwise than training
@@ -140,7 +141,7 @@ class Runs:
         """
         if any(os.environ.get(rank, "0") != "0" for rank in RANKS):
             return Run("", name, Silence(), owned=False)
-        found = self.find(fingerprint) if resume else None
+        found = self.find(fingerprint, tags.get(OWNER)) if resume else None
         return self._written(found, owned=True) if found else self._create(name, fingerprint, parameters, tags)
 
     def evaluate(self, name: str, fingerprint: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
@@ -149,7 +150,7 @@ class Runs:
         Where this store has none (the weights came from DVC's cache, say), return a new run that is marked.
         What differs from what the training's run recorded becomes tags `evaluated.NAME`.
         """
-        found = self.find(fingerprint)
+        found = self.find(fingerprint, tags.get(OWNER))
         if found is None:
             return self._create(name, fingerprint, parameters, {**tags, "entente.trained": "elsewhere"})
         run = self._written(found, owned=False)
@@ -166,12 +167,13 @@ class Runs:
         )
         return run
 
-    def find(self, fingerprint: str) -> mlflow.entities.Run | None:
-        """Return the latest run with this fingerprint."""
+    def find(self, fingerprint: str, job: str | None = None) -> mlflow.entities.Run | None:
+        """Return the latest run with this fingerprint, of this job if one is named."""
         client, experiment_id = self._opened
+        of_job = f" and tags.`{OWNER}` = '{job}'" if job else ""
         found = client.search_runs(
             [experiment_id],
-            filter_string=f"tags.`{FINGERPRINT}` = '{fingerprint}'",
+            filter_string=f"tags.`{FINGERPRINT}` = '{fingerprint}'{of_job}",
             order_by=["attributes.start_time DESC"],
             max_results=1,
         )
