@@ -201,9 +201,7 @@ def _row(name: str, trained: str | None, found: Found) -> str:
     """Say how the runs of an ablation were made, when and where."""
     own = {seed: record for (other, seed), record in found.items() if other == name}
     seeds = ",".join(map(str, own))
-    command = f"python -m pipelines.ablate --multirun experiment={name} seed={seeds}" + (
-        f" {trained}" if trained else ""
-    )
+    command = f"python -m pipelines.ablate --multirun experiment={name} seed={seeds} {trained or ''}".strip()
     machines = sorted({record.tags.get("entente.machine", "unknown") for record in own.values()})
     commits = sorted({record.tags.get("mlflow.source.git.commit", "unknown")[:7] for record in own.values()})
     days = sorted({f"{record.began:%Y-%m-%d}" for record in own.values()})

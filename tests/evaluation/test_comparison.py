@@ -37,9 +37,7 @@ def garbled(seed: int, share: float) -> list[str]:
 
 def translated(ablation: str, seed: int, hypotheses: Sequence[str]) -> Outcome:
     references = [[sentence, f"Ou : {sentence}"] for sentence in FRENCH]
-    return Outcome(
-        ablation, seed, {}, {"test": Translations([own[0] for own in references], hypotheses, references)}, []
-    )
+    return Outcome(ablation, seed, {}, {"test": Translations(FRENCH, hypotheses, references)}, [])
 
 
 def answered(ablation: str, seed: int, right: Sequence[bool], longer: bool = False) -> Outcome:
@@ -182,7 +180,11 @@ def test_neither_the_order_of_networks_nor_that_of_sentences_matters() -> None:
     order = random.Random(2).sample(range(len(FRENCH)), len(FRENCH))
 
     def mixed(own: Translations) -> Translations:
-        return Translations(*([side[one] for one in order] for side in (own.sources, own.hypotheses, own.references)))
+        return Translations(
+            [own.sources[one] for one in order],
+            [own.hypotheses[one] for one in order],
+            [own.references[one] for one in order],
+        )
 
     turned = [replace(outcome, translations={"test": mixed(outcome.translations["test"])}) for outcome in outcomes]
     for one, other in zip(rows, compare(turned, BLEU), strict=True):

@@ -67,8 +67,8 @@ def compare(outcomes: Sequence[Outcome], measure: str, resamples: int = RESAMPLE
     `measure` is the name of the figure that evaluation logs: `test/{test set}/bleu`,
     `test/{test set}/all_references/bleu`, `probes/mean`, `probes/mean_longer` (every phenomenon weighs the same),
     `probes/within/{phenomenon}` or `probes/longer/{phenomenon}`; also `test/{test set}/bleu/over/{words}` for
-    sources of more words, and `choices/...` for `probes/...` by what is preferred to its foil. Raises EntenteError for any other, where there
-    is no baseline, a network stands twice, or one was asked something else than the baseline.
+    sources of more words, and `choices/...` for `probes/...` by what is preferred to its foil. Raises EntenteError
+    for any other, where there is no baseline, a network stands twice, or one was asked something else.
     """
     samples = _samples(outcomes, measure)
     figures: dict[str, dict[int, Floats]] = {}  # ablation -> seed -> (1 + R,)
