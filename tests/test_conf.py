@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from dvc.utils.hydra import compose_and_dump
 from omegaconf import OmegaConf
 
 from entente.errors import EntenteError
+from entente.model.weights import build
 from pipelines.compose import CONF, check, compose
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +54,18 @@ def test_every_experiment_asks_its_question_of_every_recipe(recipe: str, experim
     check(asked)
     assert (asked == plain) == (experiment == "baseline")
     assert asked.corpus == plain.corpus
+
+
+@pytest.mark.parametrize("recipe", [None, "multi30k", "tatoeba"])
+def test_recurrent_networks_are_as_large_as_the_transformer(recipe: str | None) -> None:
+    def size(experiment: str) -> int:
+        composed = compose([f"experiment={experiment}", *([f"recipe={recipe}"] if recipe else [])], ROOT / CONF)
+        with torch.device("meta"):
+            network = build(OmegaConf.to_container(composed.model), composed.subwords.vocabulary)  # type: ignore[arg-type]
+        return sum(weight.numel() for weight in network.parameters())
+
+    assert size("gru_additive") / size("baseline") == pytest.approx(1, abs=0.02)
+    assert size("no_feed_forward_deep") < 1.2 * size("baseline")
 
 
 @pytest.mark.parametrize("changes", [[], ["recipe=multi30k", "experiment=no_positions", "seed=7"]])

@@ -132,7 +132,8 @@ def test_the_report_is_an_artifact_and_rebuilt_from_mlflow_alone(repository: Pat
 
 def test_a_job_that_fails_leaves_the_others_and_is_told(repository: Path, killed: dict[str, int]) -> None:
     trained = len(children(repository))
-    status, out, err = sweep(repository, "experiment=too_short,baseline,no_positions", "seed=1")
+    several = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    status, out, err = sweep(repository, "experiment=too_short,baseline,no_positions", "seed=1", *several)
     assert status == 1
     assert "3 jobs, 2 of them done already" in out
     assert "not finished: too_short, seed 1: train was not completed: error: a training sentence has" in err
@@ -149,11 +150,14 @@ def test_a_job_that_fails_leaves_the_others_and_is_told(repository: Path, killed
         ("experiment=baseline,no_such_thing", "no_such_thing"),
         ("model.heads=2,3", "3 heads"),
         ("sweep=no_such_sweep", "no_such_sweep"),
+        ("recipe=tatoeba,multi30k", "on one corpus"),
+        ("recipe=null,grammar_long", "on one corpus"),
+        ("seed=1,1", "stands twice"),
     ],
 )
 def test_what_cannot_be_composed_fails_before_the_first_job(override: str, named: str) -> None:
     with pytest.raises(EntenteError, match=named):
-        plan([override, "seed=1,2"], ROOT / "conf")
+        plan(["seed=1,2", override], ROOT / "conf")
 
 
 def test_jobs_are_called_by_what_varies() -> None:
@@ -164,6 +168,7 @@ def test_jobs_are_called_by_what_varies() -> None:
         "no_mask model.heads=2",
         "no_mask model.heads=4",
     ]
+    assert [job.label for job in plan(["experiment=gelu", "seed=1,2"], ROOT / "conf")] == ["gelu", "gelu"]
     assert label(["recipe=multi30k", "seed=3"]) == "baseline"
     assert len({job.folder for job in jobs}) == 4
     assert len({job.shared for job in jobs}) == 1

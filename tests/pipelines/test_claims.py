@@ -1,0 +1,88 @@
+"""The ledger, from runs that a store holds: what they say is found again in docs/claims.md."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from entente.errors import EntenteError
+from entente.evaluation.report import write_table
+from entente.model.weights import build, save
+from entente.tracking.records import EVALUATED
+from entente.tracking.runs import OWNER, Runs
+from pipelines import claims
+from pipelines.compose import compose
+from tests.model.networks import VOCABULARY, options
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
+ROOT = Path(__file__).parents[2]
+FRENCH = [f"Le chat numéro {number} dort sur le lit de la voisine." for number in range(40)]
+SEEDS = (1, 2)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME", "ENTENTE_PARENT_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    (tmp_path / "docs").mkdir()
+    return tmp_path
+
+
+def train(root: Path, experiment: str, seed: int, right: int, loss: float, overrides: tuple[str, ...] = ()) -> None:
+    """Record a run as a sweep's job does; the first `right` of its translations are."""
+    composed = compose([f"experiment={experiment}", f"seed={seed}", *overrides], ROOT / "conf")
+    parameters: Any = OmegaConf.to_container(composed, resolve=True)
+    folder = root / f"{experiment}-{seed}-{len(overrides)}"
+    hypotheses = [french if number < right else "Rien." for number, french in enumerate(FRENCH)]
+    rows = [[f"Cat {number}.", *pair] for number, pair in enumerate(zip(hypotheses, FRENCH, strict=True))]
+    for test in ("test", "compositional", "longer"):
+        write_table(folder / "evaluation" / f"{test}.tsv", ["source", "hypothesis", "reference_1"], rows)
+    write_table(
+        folder / "evaluation" / "probe_answers.tsv",
+        ["phenomenon", "longer", "source", "target", "answer", "margin"],
+        [["negation", "false", "No.", "Non.", "Non.", 1.0]],
+    )
+    save(build(options(), VOCABULARY), {"network": options(), "vocabulary": VOCABULARY}, folder / "model")
+    tags = {"entente.ablation": experiment, OWNER: folder.name}
+    runs = Runs("entente", flush_every_seconds=0.05, system_metrics_every_seconds=60)
+    with runs.train(experiment, folder.name, parameters, tags, resume=False) as run:
+        run.metrics({EVALUATED: 10.0, "val/loss": loss, "test/test/bleu": 100.0 * right / len(FRENCH)}, 0)
+        run.artifact(folder / "evaluation", "evaluation")
+        run.artifact(folder / "model", "model")
+
+
+def test_the_ledger_says_what_the_runs_say(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in SEEDS:
+        train(root, "baseline", seed, right=38 + seed, loss=0.5)
+        train(root, "no_mask", seed, right=seed, loss=0.001)
+    train(root, "baseline", 1, right=0, loss=9.0, overrides=("training.updates=3",))  # another training: not of these
+    train(root, "no_mask", 1, right=40, loss=9.0, overrides=("model.width=64",))  # nor is another network
+    claims.main()
+    assert "5. holds" in capsys.readouterr().out
+    ledger = (root / "docs/claims.md").read_text(encoding="utf-8")
+    fifth = ledger.split("## 5. ")[1].split("## 6. ")[0]
+    assert "Verdict: **holds**" in fifth
+    assert "0.001" in fifth
+    assert "largest deviation from linearity in the values, in float64: at most 1e-12" in ledger
+    assert "`no_self_attention` is worse than the baseline by choices/within/relative_agreement | not run" in ledger
+    assert "python -m pipelines.ablate --multirun experiment=no_mask seed=1,2" in ledger
+    assert "| speed |" not in ledger
+
+
+def test_without_a_baseline_there_is_no_ledger(root: Path) -> None:
+    with pytest.raises(SystemExit, match="no finished run of the baseline"):
+        claims.main()
+    assert not (root / "docs/claims.md").exists()
+
+
+def test_an_unknown_run_is_named(root: Path) -> None:
+    from entente.tracking.records import Records
+
+    with pytest.raises(EntenteError, match="has no run nowhere"):
+        Records("entente").get("nowhere")
+    with pytest.raises(EntenteError, match="no evaluated run of job nobody"):
+        Records("entente").of_job("nobody")
