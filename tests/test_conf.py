@@ -65,7 +65,8 @@ def test_recurrent_networks_are_as_large_as_the_transformer(recipe: str | None) 
         return sum(weight.numel() for weight in network.parameters())
 
     assert size("gru_additive") / size("baseline") == pytest.approx(1, abs=0.02)
-    assert size("no_feed_forward_deep") < 1.2 * size("baseline")
+    if recipe is None:  # its depth is chosen for the embedded corpus's network
+        assert size("no_feed_forward_deep") / size("baseline") == pytest.approx(1, abs=0.02)
 
 
 @pytest.mark.parametrize("changes", [[], ["recipe=multi30k", "experiment=no_positions", "seed=7"]])
