@@ -4,6 +4,8 @@ Each job trains and evaluates one configuration (see job); a multirun has one pa
 comparison of all jobs (see sweep).
 """
 
+import signal
+import sys
 import time
 
 import hydra
@@ -11,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from entente.errors import EntenteError
+from entente.errors import TERMINATED, EntenteError, for_people
 from pipelines.job import Job
 from pipelines.sweep import close, job_label, threads
 
@@ -36,8 +38,15 @@ def main(composed: DictConfig) -> float:
     return job.validation()
 
 
-if __name__ == "__main__":
+@for_people
+def run() -> None:
+    """Run the job or the sweep of the command line, and end what was begun however it ends."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
     try:
         main()
     finally:  # Hydra tells no callback of the end when a job failed or a person interrupted
         close()
+
+
+if __name__ == "__main__":
+    run()

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 INTERRUPTED = 130  # what a shell reports for Ctrl-C: 128 + SIGINT
+TERMINATED = 143  # and where a scheduler asks to stop: 128 + SIGTERM
 
 
 class EntenteError(Exception):

@@ -144,6 +144,27 @@ def test_a_job_that_fails_leaves_the_others_and_is_told(repository: Path, killed
     assert len(children(repository)) == trained  # it failed before its run began, and the others are not trained anew
 
 
+def test_asked_to_stop_a_sweep_takes_its_stage_along(repository: Path, killed: dict[str, int]) -> None:
+    process = start(repository, "experiment=baseline", "seed=2")
+    deadline = time.monotonic() + 100
+    while not any("== train" in log.read_text() for log in new_logs(repository)):
+        assert time.monotonic() < deadline, process.communicate()
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.terminate()
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 143, err
+    assert "not finished: baseline, seed 2" in err
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    assert max(parents(repository), key=lambda run: run.info.start_time).info.status == "KILLED"
+
+
+def new_logs(root: Path) -> list[Path]:
+    logs = (root / "ablations").glob("*/log.txt")
+    return [log for log in logs if not log.parent.name.startswith("data-") and log.parent.name not in weights(root)]
+
+
 @pytest.mark.parametrize(
     ("override", "named"),
     [

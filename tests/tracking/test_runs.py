@@ -103,6 +103,7 @@ def interrupt_as_lightning_does() -> None:
         (lambda: exec("raise SystemExit(0)"), "FINISHED"),
         (lambda: exec("raise SystemExit('error: no')"), "FAILED"),
         (lambda: exec("raise ValueError"), "FAILED"),
+        (lambda: exec("raise SystemExit(143)"), "KILLED"),
         (sigterm, "KILLED"),
         (interrupt_as_lightning_does, "KILLED"),
     ],

@@ -15,6 +15,7 @@ import mlflow.entities
 from mlflow import MlflowClient
 from mlflow.tracking.context.registry import resolve_tags
 
+from entente.errors import TERMINATED
 from entente.tracking.delivery import deliver_to, now
 from entente.tracking.outbox import Outbox, Silence, Writes, deliver_left_over
 from entente.tracking.store import open_store, tracking_uri, unsent
@@ -234,7 +235,8 @@ def status(error: BaseException | None) -> str:
     causes = (error, error.__context__)
     if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
         return "KILLED"
-    return "KILLED" if isinstance(error, SystemExit) and type(error) is not SystemExit else "FAILED"
+    asked = isinstance(error, SystemExit) and (type(error) is not SystemExit or error.code == TERMINATED)
+    return "KILLED" if asked else "FAILED"
 
 
 def _context(tags: Mapping[str, str]) -> dict[str, str]:
