@@ -16,8 +16,9 @@ import torch
 from omegaconf import OmegaConf
 
 from entente.errors import EntenteError, for_people
-from entente.evaluation.claims import ABLATIONS, CLAIMS, RNNS, RULE, SHORT, Evidence, examine, verdict
-from entente.evaluation.comparison import BASELINE, compare
+from entente.evaluation.claims import ABLATIONS, CLAIMS, RNNS, SHORT, examine, verdict
+from entente.evaluation.comparison import BASELINE, Row, compare
+from entente.evaluation.ledger import Origin, ledger
 from entente.evaluation.outcomes import Outcome
 from entente.model.attention import AttentionCore
 from entente.model.masks import padding_mask
@@ -31,6 +32,7 @@ from pipelines.report import outcome
 
 LEDGER = Path("docs/claims.md")
 ALIKE = ("corpus", "subwords", "training", "trainer", "decoding")
+MULTI30K = ("recipe=multi30k", "training.updates=2600")  # some 5 million target pieces
 LENGTH, BATCHES = 20, (1, 64)  # of the benchmark's figures that the ledger quotes
 
 Found = dict[tuple[str, int], Record]  # by ablation and seed
@@ -52,9 +54,15 @@ def main() -> None:
         outcomes = {trained: _outcomes(own, Path(place)) for trained, own in found.items()}
         benchmark = latest_benchmark(records)
         figures = measured(outcomes, benchmark) | of_networks(found[None], Path(place))
+        real = runs(records, MULTI30K)
+        rows = real_corpus(_outcomes(real, Path(place)))
     evidence = [examine(claim, outcomes[claim.trained], figures) for claim in CLAIMS]
+    made = [line for trained, own in found.items() for line in origins(own, [trained] if trained else [])]
+    made += origins(real, MULTI30K)
+    if benchmark:
+        made.append(_origin("speed", "", "python -m pipelines.benchmark", [benchmark]))
     with replacing(root() / LEDGER) as temporary:
-        temporary.write_text(written(evidence, found, benchmark), encoding="utf-8")
+        temporary.write_text(ledger(evidence, rows, made), encoding="utf-8")
     print(f"{LEDGER}: " + ", ".join(f"{n}. {verdict(one)}" for n, one in enumerate(evidence, start=1)))
 
 
@@ -65,7 +73,7 @@ def runs(records: Records, overrides: Sequence[str]) -> Found:
     """
     default: Any = OmegaConf.to_container(compose(overrides, root() / CONF), resolve=True)
     wanted = flatten({group: default[group] for group in ALIKE})
-    models = {name: _model(name) for name in ABLATIONS}
+    models = {name: _model(name, overrides) for name in ABLATIONS}
     found: Found = {}
     for record in records.tagged("entente.ablation"):
         name = record.tags["entente.ablation"]
@@ -76,8 +84,10 @@ def runs(records: Records, overrides: Sequence[str]) -> Found:
     return dict(sorted(found.items(), key=lambda item: (ABLATIONS.index(item[0][0]), item[0][1])))
 
 
-def _model(experiment: str) -> dict[str, str]:
-    composed: Any = OmegaConf.to_container(compose([f"experiment={experiment}"], root() / CONF), resolve=True)
+def _model(experiment: str, overrides: Sequence[str]) -> dict[str, str]:
+    composed: Any = OmegaConf.to_container(
+        compose([*overrides, f"experiment={experiment}"], root() / CONF), resolve=True
+    )
     return flatten({"model": composed["model"]})
 
 
@@ -154,6 +164,12 @@ def permuted_difference(model: Path) -> float:
         return float((network.encode(src[:, order], mask) - network.encode(src, mask)[:, order]).abs().max())
 
 
+def real_corpus(outcomes: Outcomes) -> list[Row]:
+    """Compare what was trained on Multi30k, if the baseline was."""
+    there = {one.ablation for one in outcomes}
+    return compare(outcomes, "test/test2016/bleu") if BASELINE in there else []
+
+
 def nonlinearity(model: Path) -> float:
     """Return how far attention, its queries and keys held fixed, is from linear in the values, at most, in float64."""
     network = load(model).double()
@@ -169,47 +185,22 @@ def nonlinearity(model: Path) -> float:
     return furthest
 
 
-def written(evidence: Sequence[Sequence[Evidence]], found: Mapping[str | None, Found], benchmark: Record | None) -> str:
-    """Return the ledger as Markdown."""
-    lines = [
-        "# The claims, and what became of them",
-        "",
-        "Written by `python -m pipelines.claims` from the tracking store; do not edit it by hand.",
-        "",
-        RULE.replace("\n", " "),
-        "",
-        "| claim | verdict |",
-        "|---|---|",
-        *(f"| {n}. {claim.text} | **{verdict(own)}** |" for n, (claim, own) in _numbered(evidence)),
-    ]
-    for n, (claim, own) in _numbered(evidence):
-        lines += ["", f"## {n}. {claim.text}", "", f"*What would refute it:* {claim.refuted_by}", ""]
-        lines += ["| evidence | found | it |", "|---|---|---|"]
-        lines += [f"| {one.what} | {one.figure} | {one.finding} |" for one in own]
-        lines += ["", f"Verdict: **{verdict(own)}**."]
-    lines += ["", "## The runs", "", "| ablation | seeds | command | machine | commit | date |", "|---|" + "---|" * 5]
-    for trained, own_found in found.items():
-        lines += [_row(name, trained, own_found) for name in dict.fromkeys(name for name, _ in own_found)]
-    if benchmark:
-        where = benchmark.tags.get("entente.machine", "unknown")
-        commit = benchmark.tags.get("mlflow.source.git.commit", "unknown")[:7]
-        lines.append(f"| speed | | `python -m pipelines.benchmark` | {where} | {commit} | {benchmark.began:%Y-%m-%d} |")
-    return "\n".join(lines) + "\n"
+def origins(found: Found, extra: Sequence[str]) -> list[Origin]:
+    """Say how the runs were made: a line for each ablation, with what its command has beside experiment and seeds."""
+    lines = []
+    for name in dict.fromkeys(name for name, _ in found):
+        own = {seed: record for (other, seed), record in found.items() if other == name}
+        seeds = ",".join(map(str, own))
+        command = " ".join(["python -m pipelines.ablate --multirun", f"experiment={name}", f"seed={seeds}", *extra])
+        lines.append(_origin(name, seeds, command, list(own.values())))
+    return lines
 
 
-def _row(name: str, trained: str | None, found: Found) -> str:
-    """Say how the runs of an ablation were made, when and where."""
-    own = {seed: record for (other, seed), record in found.items() if other == name}
-    seeds = ",".join(map(str, own))
-    command = f"python -m pipelines.ablate --multirun experiment={name} seed={seeds} {trained or ''}".strip()
-    machines = sorted({record.tags.get("entente.machine", "unknown") for record in own.values()})
-    commits = sorted({record.tags.get("mlflow.source.git.commit", "unknown")[:7] for record in own.values()})
-    days = sorted({f"{record.began:%Y-%m-%d}" for record in own.values()})
-    return f"| {name} | {seeds} | `{command}` | {'; '.join(machines)} | {', '.join(commits)} | {', '.join(days)} |"
-
-
-def _numbered(evidence: Sequence[Sequence[Evidence]]) -> list[tuple[int, tuple[Any, Sequence[Evidence]]]]:
-    return list(enumerate(zip(CLAIMS, evidence, strict=True), start=1))
+def _origin(what: str, seeds: str, command: str, records: Sequence[Record]) -> Origin:
+    machines = sorted({record.tags.get("entente.machine", "unknown") for record in records})
+    commits = sorted({record.tags.get("mlflow.source.git.commit", "unknown")[:7] for record in records})
+    days = sorted({f"{record.began:%Y-%m-%d}" for record in records})
+    return Origin(what, seeds, command, "; ".join(machines), ", ".join(commits), ", ".join(days))
 
 
 if __name__ == "__main__":

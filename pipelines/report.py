@@ -122,7 +122,21 @@ def _cells(row: Row) -> dict[str, object]:
 
 def readable(table: Sequence[Row]) -> list[str]:
     """Lay a comparison out for a terminal."""
-    rows = [["ablation", "seeds", "mean", "95%", "difference", "95%", "p (Holm)", "verdict", "parameters", "tokens/s"]]
+    rows = [
+        [
+            "ablation",
+            "seeds",
+            "mean",
+            "95%",
+            "difference",
+            "95%",
+            "p (Holm)",
+            "verdict",
+            "parameters",
+            "tokens/s",
+            "sentences/s",
+        ]
+    ]
     for row in table:
         compared = row.p_holm is not None
         rows.append(
@@ -137,6 +151,7 @@ def readable(table: Sequence[Row]) -> list[str]:
                 row.verdict if compared else "",
                 f"{row.parameters:,.0f}" if row.parameters else "",
                 f"{row.training_speed:,.0f}" if row.training_speed else "",
+                f"{row.decoding_speed:,.0f}" if row.decoding_speed else "",
             ]
         )
     return columns(rows)

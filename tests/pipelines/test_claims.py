@@ -71,6 +71,7 @@ def test_the_ledger_says_what_the_runs_say(root: Path, capsys: pytest.CaptureFix
     assert "`no_self_attention` is worse than the baseline by choices/within/relative_agreement | not run" in ledger
     assert "python -m pipelines.ablate --multirun experiment=no_mask seed=1,2" in ledger
     assert "| speed |" not in ledger
+    assert "## On Multi30k" not in ledger
 
 
 def test_without_a_baseline_there_is_no_ledger(root: Path) -> None:

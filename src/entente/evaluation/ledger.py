@@ -1,0 +1,63 @@
+"""The ledger of claims as a page: verdicts, evidence, and how each figure was made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from entente.evaluation.claims import CLAIMS, RULE, Evidence, verdict
+from entente.evaluation.comparison import BASELINE, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How runs were made: of what, with which seeds, by which command, where, from which commit, when."""
+
+    what: str
+    seeds: str
+    command: str
+    machine: str
+    commit: str
+    date: str
+
+
+def ledger(evidence: Sequence[Sequence[Evidence]], multi30k: Sequence[Row], origins: Sequence[Origin]) -> str:
+    """Return the page as Markdown: `evidence` for each claim in order, ablations on Multi30k if there are some."""
+    numbered = list(enumerate(zip(CLAIMS, evidence, strict=True), start=1))
+    lines = [
+        "# The claims, and what became of them",
+        "",
+        "Written by `python -m pipelines.claims` from the tracking store; do not edit it by hand.",
+        "",
+        RULE.replace("\n", " "),
+        "",
+        *_table(["claim", "verdict"], [[f"{n}. {claim.text}", f"**{verdict(own)}**"] for n, (claim, own) in numbered]),
+    ]
+    for n, (claim, own) in numbered:
+        lines += ["", f"## {n}. {claim.text}", "", f"*What would refute it:* {claim.refuted_by}", ""]
+        lines += _table(["evidence", "found", "it"], [[one.what, one.figure, one.finding] for one in own])
+        lines += ["", f"Verdict: **{verdict(own)}**."]
+    if multi30k:
+        lines += [
+            "",
+            "## On Multi30k",
+            "",
+            "BLEU (cased, 13a) on test2016; with one seed a difference is between these",
+        ]
+        lines += ["networks, over sentences alone, and another seed may turn it.", ""]
+        header = ["ablation", "seeds", "BLEU", "difference", "95%", "p (Holm)", "parameters"]
+        lines += _table(header, [_compared(row) for row in multi30k])
+    lines += ["", "## How the figures were made", ""]
+    made = [[one.what, one.seeds, f"`{one.command}`", one.machine, one.commit, one.date] for one in origins]
+    return "\n".join([*lines, *_table(["what", "seeds", "command", "machine", "commit", "date"], made)]) + "\n"
+
+
+def _compared(row: Row) -> list[str]:
+    figures = [row.ablation, str(row.seeds), f"{row.mean:.1f}"]
+    size = f"{row.parameters:,.0f}" if row.parameters else ""
+    if row.ablation == BASELINE or row.difference_interval is None or row.p_holm is None:
+        return [*figures, "", "", "", size]
+    low, high = row.difference_interval
+    return [*figures, f"{row.difference:+.1f}", f"{low:+.1f} to {high:+.1f}", f"{row.p_holm:.3f}", size]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)]
