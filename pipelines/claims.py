@@ -112,7 +112,8 @@ def measured(outcomes: Mapping[str | None, Outcomes], benchmark: Record | None) 
         return row.mean
 
     def lost(ablation: str, measure: str) -> float:
-        return mean(BASELINE, measure) - mean(ablation, measure)
+        found = mean(ablation, measure)
+        return found if isnan(found) else mean(BASELINE, measure) - found
 
     distant, near = "choices/within/relative_agreement", "choices/within/adjective_agreement"
     figures["distant_loss"] = lost("no_self_attention", distant) - lost("no_self_attention", near)

@@ -28,7 +28,7 @@ def compose(overrides: Sequence[str], conf: Path) -> DictConfig:
         with initialize_config_dir(str(conf.resolve()), version_base=None):
             composed = hydra_compose("config", overrides=list(overrides))
         OmegaConf.resolve(composed)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise EntenteError(f"{conf}/ does not compose: {error}") from error
     return composed
 

@@ -38,7 +38,10 @@ def train(root: Path, experiment: str, seed: int, right: int, loss: float, overr
     parameters: Any = OmegaConf.to_container(composed, resolve=True)
     folder = root / f"{experiment}-{seed}-{len(overrides)}"
     hypotheses = [french if number < right else "Rien." for number, french in enumerate(FRENCH)]
-    rows = [[f"Cat {number}.", *pair] for number, pair in enumerate(zip(hypotheses, FRENCH, strict=True))]
+    rows = [
+        [f"Cat number {number} sleeps on the bed of the neighbour.", *pair]
+        for number, pair in enumerate(zip(hypotheses, FRENCH, strict=True))
+    ]
     for test in ("test", "compositional", "longer"):
         write_table(folder / "evaluation" / f"{test}.tsv", ["source", "hypothesis", "reference_1"], rows)
     write_table(
