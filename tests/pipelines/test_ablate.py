@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from entente.errors import EntenteError
+from entente.evaluation.claims import CLAIMS
 from pipelines.compose import compose
 from pipelines.job import DONE
 from pipelines.sweep import label, plan
@@ -205,3 +206,8 @@ def test_every_sweep_has_a_baseline_and_composes(name: str) -> None:
     assert len(set(experiments)) == len(experiments)
     for experiment in experiments:
         compose([f"experiment={experiment}"], ROOT / "conf")
+    if name in ("claims", "length"):
+        trained = None if name == "claims" else f"corpus.cleaning.max_words={whole.corpus.cleaning.max_words}"
+        assert {one.ablation for claim in CLAIMS if claim.trained == trained for one in claim.comparisons} <= {
+            *experiments
+        }
