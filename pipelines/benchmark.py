@@ -23,11 +23,11 @@ from entente.model.masks import padding_mask
 from entente.model.seq2seq import Seq2Seq
 from entente.model.weights import build
 from entente.text.subwords import BOS, EOS, PAD
-from entente.tracking.runs import Runs
 from entente.tracking.store import root
 from entente.training.fit import keep_memory
 from entente.training.loss import LabelSmoothedCrossEntropy
 from pipelines.compose import CONF, compose
+from pipelines.tracked_run import open_runs
 
 NETWORKS = ("baseline", "gru", "gru_additive", "gru_dot", "gru_general", "lstm", "lstm_additive", "lstm_general")
 LENGTHS, TOKENS = (5, 10, 20, 40, 80, 160), 2048
@@ -67,12 +67,7 @@ def main() -> None:
 
 
 def _log(table: Path, found: dict[tuple[str, str], list[float]]) -> None:
-    tracking = compose([], root() / CONF).tracking
-    runs = Runs(
-        tracking.experiment,
-        flush_every_seconds=tracking.flush_every_seconds,
-        system_metrics_every_seconds=tracking.system_metrics_every_seconds,
-    )
+    runs = open_runs(compose([], root() / CONF).tracking)
     settings = {"threads": torch.get_num_threads(), "rounds": ROUNDS, "tokens": TOKENS, "forced": FORCED}
     with runs.train("benchmark", "benchmark", settings, {"entente.kind": "benchmark"}, resume=False) as run:
         run.metrics({f"{name}/{figure}": median(values) for (name, figure), values in found.items()}, step=0)

@@ -19,11 +19,12 @@ from omegaconf import DictConfig, OmegaConf
 from entente.errors import EntenteError
 from entente.evaluation.comparison import BASELINE, detectable
 from entente.fingerprint import fingerprint
-from entente.tracking.runs import PARENT_VARIABLE, Run, Runs
+from entente.tracking.runs import PARENT_VARIABLE, Run
 from entente.tracking.store import root
 from pipelines.compose import CONF, check, compose
 from pipelines.job import FOLDER, Job, earlier, last_words
 from pipelines.report import report
+from pipelines.tracked_run import open_runs
 
 UNNAMED = ("seed", "recipe", "sweep", "experiment")  # overrides that are no part of what an ablation is called
 SEEDS_DIFFER = 0.5  # BLEU, the standard deviation between seeds that is usual at this size
@@ -127,13 +128,8 @@ class Sweep(Callback):
         overrides = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
         self.jobs = plan(overrides, root() / CONF)
         print(announcement(self.jobs, at_once(config.hydra)), flush=True)
-        tracking = config.tracking
-        self._experiment = str(tracking.experiment)
-        runs = Runs(
-            self._experiment,
-            flush_every_seconds=tracking.flush_every_seconds,
-            system_metrics_every_seconds=tracking.system_metrics_every_seconds,
-        )
+        self._experiment = str(config.tracking.experiment)
+        runs = open_runs(config.tracking)
         identity = fingerprint({"jobs": [str(job.folder.name) for job in self.jobs]}, [])
         name = " ".join(config.hydra.overrides.task) or "sweep"
         self._run = self._stack.enter_context(

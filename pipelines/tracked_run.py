@@ -1,6 +1,7 @@
 """The tracking run of a stage: one for each training, found again by its fingerprint."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ JOB = "ENTENTE_JOB"  # tells apart jobs that train the same and decode otherwise
 LOGGED = ("seed", "corpus", "subwords", "model", "training", "trainer", "decoding", "evaluation", "tracking")
 
 
-def open_runs() -> Runs:
-    """Return the runs of the experiment that `tracking` in params.yaml names."""
-    tracking = read("tracking")
+def open_runs(tracking: Mapping[str, Any] | None = None) -> Runs:
+    """Return the runs of the experiment that `tracking` names, by default that of params.yaml."""
+    tracking = tracking or read("tracking")
     return Runs(
         tracking["experiment"],
         flush_every_seconds=tracking["flush_every_seconds"],

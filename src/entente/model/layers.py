@@ -51,27 +51,15 @@ class PreNorm(nn.Module):
         return self.norm
 
 
-class NoResidual(nn.Module):
+class NoResidual(PreNorm):
     """f(norm(x)): nothing passes by the sublayer; attention alone then drives all words to one (Dong et al. 2021)."""
-
-    def __init__(self, *, width: int, dropout: float) -> None:
-        super().__init__()
-        self.norm, self.dropout = nn.LayerNorm(width), Dropout(dropout)
-
-    def before(self, x: Tensor) -> Tensor:
-        """Return what the sublayer reads: x (B, T, D), normalised."""
-        return self.norm(x)
 
     def after(self, x: Tensor, fx: Tensor) -> Tensor:
         """Forget the stream x (B, T, D): what the sublayer made of it takes its place."""
         return self.dropout(fx)
 
-    def last(self) -> nn.Module:
-        """Return what closes a stack of such layers: the normalisation that the next would have begun with."""
-        return self.norm
 
-
-Residual = PostNorm | PreNorm | NoResidual
+Residual = PostNorm | PreNorm
 
 RESIDUALS: Mapping[str, Callable[..., Residual]] = {"post_norm": PostNorm, "pre_norm": PreNorm, "none": NoResidual}
 
