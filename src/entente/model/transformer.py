@@ -58,7 +58,6 @@ class TransformerNetwork(Seq2Seq[StateT]):
         self.embedding = nn.Embedding(vocabulary, width)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
         self.dropout = Dropout(dropout)
-
         new_residual = partial(choose(RESIDUALS, residual, "model.residual"), width=width, dropout=dropout)
         new_feed_forward = partial(
             choose(FEED_FORWARDS, feed_forward, "model.feed_forward"), width=width, hidden=hidden, dropout=dropout
