@@ -11,9 +11,10 @@ import time
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from entente.errors import TERMINATED, EntenteError, for_people
+from pipelines.compose import plain
 from pipelines.job import Job
 from pipelines.sweep import close, job_label, threads
 
@@ -24,9 +25,7 @@ def main(composed: DictConfig) -> float:
     settings = HydraConfig.get()
     if settings.mode is RunMode.RUN and settings.runtime.choices.get("sweep") not in (None, "null"):
         raise SystemExit("error: a sweep is several jobs: put --multirun before it")
-    parameters = OmegaConf.to_container(composed, resolve=True)
-    assert isinstance(parameters, dict)
-    job = Job(job_label(settings), {str(group): value for group, value in parameters.items()})
+    job = Job(job_label(settings), plain(composed))
     name = f"{job.label}, seed {job.seed}"
     started = time.monotonic()
     print(f"{name}: {job.missing() or 'nothing'} is to be done, in {job.folder}", flush=True)

@@ -11,10 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from entente.errors import for_people
@@ -26,7 +24,7 @@ from entente.text.subwords import BOS, EOS, PAD
 from entente.tracking.store import root
 from entente.training.fit import keep_memory
 from entente.training.loss import LabelSmoothedCrossEntropy
-from pipelines.compose import CONF, compose
+from pipelines.compose import CONF, compose, plain
 from pipelines.tracked_run import open_runs
 
 NETWORKS = ("baseline", "gru", "gru_additive", "gru_dot", "gru_general", "lstm", "lstm_additive", "lstm_general")
@@ -45,7 +43,7 @@ def main() -> None:
     torch.manual_seed(1)
     measures: dict[tuple[str, str], Measure] = {}
     for name in names:
-        composed: Any = OmegaConf.to_container(compose([f"experiment={name}"], root() / CONF), resolve=True)
+        composed = plain(compose([f"experiment={name}"], root() / CONF))
         network = build(composed["model"], composed["subwords"]["vocabulary"])
         for length in LENGTHS:
             measures[name, f"training length {length} tokens per second"] = training(network, length)

@@ -10,10 +10,8 @@ from dataclasses import replace
 from math import isnan, nan
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 
 from entente.errors import EntenteError, for_people
 from entente.evaluation.claims import ABLATIONS, CLAIMS, RNNS, SHORT, examine, verdict
@@ -27,11 +25,11 @@ from entente.text.corpus import replacing
 from entente.tracking.records import EVALUATED, Record, Records
 from entente.tracking.runs import flatten
 from entente.tracking.store import root
-from pipelines.compose import CONF, compose
+from pipelines.compose import CONF, compose, plain
 from pipelines.report import outcome
 
 LEDGER = Path("docs/claims.md")
-ALIKE = ("corpus", "subwords", "training", "trainer", "decoding")
+DECISIVE = ("corpus", "subwords", "model", "training", "trainer", "decoding")
 MULTI30K = ("recipe=multi30k", "training.updates=2600")  # some 5 million target pieces
 LENGTH, BATCHES = 20, (1, 64)  # of the benchmark's figures that the ledger quotes
 
@@ -67,28 +65,23 @@ def main() -> None:
 
 
 def runs(records: Records, overrides: Sequence[str]) -> Found:
-    """Return the latest evaluated run of each ablation and seed that differs in its model alone from the default.
+    """Return the latest evaluated run of each ablation and seed that was made as its experiment says, and `overrides`.
 
-    The default, but for `overrides`; the model is that of the experiment whose name the run has.
+    Runs of an experiment that has changed since, or was told something else beside, are none.
     """
-    default: Any = OmegaConf.to_container(compose(overrides, root() / CONF), resolve=True)
-    wanted = flatten({group: default[group] for group in ALIKE})
-    models = {name: _model(name, overrides) for name in ABLATIONS}
+    wanted = {name: _decisive(name, overrides) for name in ABLATIONS}
     found: Found = {}
     for record in records.tagged("entente.ablation"):
         name = record.tags["entente.ablation"]
-        own = {key: value for key, value in record.parameters.items() if key.startswith("model.")}
-        alike = wanted.items() <= record.parameters.items() and own == models.get(name)
-        if alike and EVALUATED in record.figures:
+        own = {key: value for key, value in record.parameters.items() if key.split(".")[0] in DECISIVE}
+        if own == wanted.get(name) and EVALUATED in record.figures:
             found.setdefault((name, int(record.parameters["seed"])), record)
     return dict(sorted(found.items(), key=lambda item: (ABLATIONS.index(item[0][0]), item[0][1])))
 
 
-def _model(experiment: str, overrides: Sequence[str]) -> dict[str, str]:
-    composed: Any = OmegaConf.to_container(
-        compose([*overrides, f"experiment={experiment}"], root() / CONF), resolve=True
-    )
-    return flatten({"model": composed["model"]})
+def _decisive(experiment: str, overrides: Sequence[str]) -> dict[str, str]:
+    composed = plain(compose([*overrides, f"experiment={experiment}"], root() / CONF))
+    return flatten({group: composed[group] for group in DECISIVE})
 
 
 def _outcomes(found: Found, place: Path) -> Outcomes:

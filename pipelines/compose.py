@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra import compose as hydra_compose
@@ -33,12 +34,18 @@ def compose(overrides: Sequence[str], conf: Path) -> DictConfig:
     return composed
 
 
-def check(parameters: DictConfig) -> None:
+def plain(composed: DictConfig) -> dict[str, Any]:
+    """Return a composed configuration as plain dictionaries and values."""
+    found = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(found, dict)
+    return {str(group): value for group, value in found.items()}
+
+
+def check(composed: DictConfig) -> None:
     """Build the network without memory: the check that the options of the model are known and fit together."""
-    plain = OmegaConf.to_container(parameters, resolve=True)
-    assert isinstance(plain, dict)
+    parameters = plain(composed)
     with torch.device("meta"):
-        build(plain["model"], plain["subwords"]["vocabulary"])
+        build(parameters["model"], parameters["subwords"]["vocabulary"])
 
 
 @for_people

@@ -14,14 +14,14 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from entente.errors import EntenteError
 from entente.evaluation.comparison import BASELINE, detectable
 from entente.fingerprint import fingerprint
 from entente.tracking.runs import PARENT_VARIABLE, Run
 from entente.tracking.store import root
-from pipelines.compose import CONF, check, compose
+from pipelines.compose import CONF, check, compose, plain
 from pipelines.job import FOLDER, Job, earlier, last_words
 from pipelines.report import report
 from pipelines.tracked_run import open_runs
@@ -65,23 +65,28 @@ def _cores() -> int:
 def plan(overrides: Sequence[str], conf: Path) -> list[Job]:
     """Return the jobs of a multirun: every combination, composed and checked, so that none fails for its options later.
 
-    What all jobs have in common is left out of their labels. Raises EntenteError for what does not compose or fit.
+    A label leaves out what all jobs have in common, and what a job would have without being told. Raises EntenteError
+    for what does not compose or fit.
     """
     swept: dict[str, list[str]] = {}  # a later value takes the place of an earlier one, as Hydra has it
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         key = override.get_key_element()
         several = override.is_sweep_override()
         swept[key] = list(override.sweep_string_iterator()) if several else [override.get_value_element_as_str()]
-    varied = [key for key, values in swept.items() if len(values) > 1]
+    varied = [key for key, values in swept.items() if len(values) > 1 and key not in UNNAMED]
     jobs = []
     for combination in itertools.product(*swept.values()):
         chosen = [f"{key}={value}" for key, value in zip(swept, combination, strict=True)]
-        composed = compose([one for one in chosen if not one.startswith("hydra")], conf)
+        chosen = [one for one in chosen if not one.startswith("hydra")]
+        composed = compose(chosen, conf)
         check(composed)
-        parameters = OmegaConf.to_container(composed, resolve=True)
-        assert isinstance(parameters, dict)
-        named = label([one for one in chosen if one.split("=", 1)[0] in (*varied, "experiment")])
-        jobs.append(Job(named, {str(group): value for group, value in parameters.items()}))
+        told = [
+            one
+            for one in chosen
+            if one.split("=", 1)[0] in varied and compose([other for other in chosen if other != one], conf) != composed
+        ]
+        experiment = [one for one in chosen if one.startswith("experiment=")]
+        jobs.append(Job(label([*experiment, *told]), plain(composed)))
     _refuse_what_cannot_be_compared(jobs)
     return jobs
 

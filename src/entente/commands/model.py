@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 # installed command has no conf/ to read, and in the model's folder an edit of it would train anew.
 BEAM = 5
 LENGTH_PENALTY = 0.6
-MAX_LENGTH_FACTOR = 2.0
-MAX_LENGTH_OFFSET = 20
+MAX_LENGTH_FACTOR = 1.5
+MAX_LENGTH_OFFSET = 15
 BATCH_TOKENS = 2048
 
 MODEL = Path("artifacts/model")

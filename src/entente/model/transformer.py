@@ -93,15 +93,19 @@ class TransformerNetwork(Seq2Seq[StateT]):
 
     def decode(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
         """tgt_in (B, T) int64, memory (B, S, D), src_mask (B, 1, 1, S) -> logits (B, T, V)."""
-        mask = self.target_mask(tgt_in)
-        x = self._embed(tgt_in, self.decoder_positions, 0)  # (B, T, D)
-        for layer in self.decoder:
-            x = layer(x, mask, memory, src_mask, self.decoder_positions)
-        return self._score(x)
+        return self._score(self._read(tgt_in, memory, src_mask))
 
     @abstractmethod
     def target_mask(self, tgt_in: Tensor) -> Tensor:
         """Return which earlier and later words each word of tgt_in (B, T) may see -> (B|1, 1, T|1, T)."""
+
+    def _read(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
+        """Run the decoder's layers over the target: as `decode`, but -> (B, T, D)."""
+        mask = self.target_mask(tgt_in)
+        x = self._embed(tgt_in, self.decoder_positions, 0)
+        for layer in self.decoder:
+            x = layer(x, mask, memory, src_mask, self.decoder_positions)
+        return x
 
     def _embed(self, ids: Tensor, positions: NoPositions, start: int) -> Tensor:
         # Section 3.4: scaled, so that the embeddings are not drowned by the positions.
