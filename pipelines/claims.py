@@ -5,6 +5,7 @@ the latest benchmark of networks. What makes a claim hold stands in evaluation/c
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isnan, nan
@@ -16,7 +17,7 @@ import torch
 from entente.errors import EntenteError, for_people
 from entente.evaluation.claims import ABLATIONS, CLAIMS, RNNS, SHORT, examine, verdict
 from entente.evaluation.comparison import BASELINE, Row, compare
-from entente.evaluation.ledger import Origin, ledger
+from entente.evaluation.ledger import Origin, Trial, ledger
 from entente.evaluation.outcomes import Outcome
 from entente.model.attention import AttentionCore
 from entente.model.masks import padding_mask
@@ -30,6 +31,7 @@ from pipelines.report import outcome
 
 LEDGER = Path("docs/claims.md")
 DECISIVE = ("corpus", "subwords", "model", "training", "trainer", "decoding")
+PEAK = "training.schedule.peak"
 MULTI30K = ("recipe=multi30k", "training.updates=2600")  # some 5 million target pieces
 LENGTH, BATCHES = 20, (1, 64)  # of the benchmark's figures that the ledger quotes
 
@@ -54,13 +56,14 @@ def main() -> None:
         figures = measured(outcomes, benchmark) | of_networks(found[None], Path(place))
         real = runs(records, MULTI30K)
         rows = real_corpus(_outcomes(real, Path(place)))
+        tried = trials(records)
     evidence = [examine(claim, outcomes[claim.trained], figures) for claim in CLAIMS]
     made = [line for trained, own in found.items() for line in origins(own, [trained] if trained else [])]
     made += origins(real, MULTI30K)
     if benchmark:
         made.append(_origin("speed", "", "python -m pipelines.benchmark", [benchmark]))
     with replacing(root() / LEDGER) as temporary:
-        temporary.write_text(ledger(evidence, rows, made), encoding="utf-8")
+        temporary.write_text(ledger(evidence, rows, tried, made), encoding="utf-8")
     print(f"{LEDGER}: " + ", ".join(f"{n}. {verdict(one)}" for n, one in enumerate(evidence, start=1)))
 
 
@@ -69,19 +72,49 @@ def runs(records: Records, overrides: Sequence[str]) -> Found:
 
     Runs of an experiment that has changed since, or was told something else beside, are none.
     """
-    wanted = {name: _decisive(name, overrides) for name in ABLATIONS}
+    wanted = {name: _composed(name, overrides) for name in ABLATIONS}
     found: Found = {}
     for record in records.tagged("entente.ablation"):
-        name = record.tags["entente.ablation"]
-        own = {key: value for key, value in record.parameters.items() if key.split(".")[0] in DECISIVE}
-        if own == wanted.get(name) and EVALUATED in record.figures:
+        own = _decisive(record.parameters)
+        name = next(
+            (name for name in ABLATIONS if wanted[name] == own), None
+        )  # whatever it was called when it was made
+        if name and EVALUATED in record.figures:
             found.setdefault((name, int(record.parameters["seed"])), record)
     return dict(sorted(found.items(), key=lambda item: (ABLATIONS.index(item[0][0]), item[0][1])))
 
 
-def _decisive(experiment: str, overrides: Sequence[str]) -> dict[str, str]:
-    composed = plain(compose([*overrides, f"experiment={experiment}"], root() / CONF))
-    return flatten({group: composed[group] for group in DECISIVE})
+def trials(records: Records) -> list[Trial]:
+    """Return the trainings that differ from their experiment in the learning rate's peak at most, with its seed.
+
+    None of a network that was tried at one rate only.
+    """
+    seed = str(compose([], root() / CONF).seed)
+    done = [
+        record
+        for record in records.tagged("entente.ablation")
+        if EVALUATED in record.figures and record.parameters["seed"] == seed and PEAK in record.parameters
+    ]
+    found: dict[tuple[str, str], Trial] = {}
+    for name in ABLATIONS:
+        wanted = _composed(name, [])
+        del wanted[PEAK]
+        for record in done:
+            own = _decisive(record.parameters)
+            peak = own.pop(PEAK)
+            if own == wanted:
+                found.setdefault((name, peak), Trial(name, peak, max(bleu for _, bleu in record.curve("val/bleu"))))
+    several = Counter(name for name, _ in found)
+    order = sorted(found, key=lambda key: (ABLATIONS.index(key[0]), float(key[1])))
+    return [found[key] for key in order if several[key[0]] > 1]
+
+
+def _composed(experiment: str, overrides: Sequence[str]) -> dict[str, str]:
+    return _decisive(flatten(plain(compose([*overrides, f"experiment={experiment}"], root() / CONF))))
+
+
+def _decisive(parameters: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in parameters.items() if key.split(".")[0] in DECISIVE}
 
 
 def _outcomes(found: Found, place: Path) -> Outcomes:

@@ -36,7 +36,7 @@ def train(root: Path, experiment: str, seed: int, right: int, loss: float, overr
     """Record a run as a sweep's job does; the first `right` of its translations are."""
     composed = compose([f"experiment={experiment}", f"seed={seed}", *overrides], ROOT / "conf")
     parameters: Any = OmegaConf.to_container(composed, resolve=True)
-    folder = root / f"{experiment}-{seed}-{len(overrides)}"
+    folder = root / "-".join([experiment, str(seed), *overrides])
     hypotheses = [french if number < right else "Rien." for number, french in enumerate(FRENCH)]
     rows = [
         [f"Cat number {number} sleeps on the bed of the neighbour.", *pair]
@@ -53,7 +53,8 @@ def train(root: Path, experiment: str, seed: int, right: int, loss: float, overr
     tags = {"entente.ablation": experiment, OWNER: folder.name}
     runs = Runs("entente", flush_every_seconds=0.05, system_metrics_every_seconds=60)
     with runs.train(experiment, folder.name, parameters, tags, resume=False) as run:
-        run.metrics({EVALUATED: 10.0, "val/loss": loss, "test/test/bleu": 100.0 * right / len(FRENCH)}, 0)
+        bleu = 100.0 * right / len(FRENCH)
+        run.metrics({EVALUATED: 10.0, "val/loss": loss, "test/test/bleu": bleu, "val/bleu": bleu}, 0)
         run.artifact(folder / "evaluation", "evaluation")
         run.artifact(folder / "model", "model")
 
@@ -64,6 +65,7 @@ def test_the_ledger_says_what_the_runs_say(root: Path, capsys: pytest.CaptureFix
         train(root, "no_mask", seed, right=seed, loss=0.001)
     train(root, "baseline", 1, right=0, loss=9.0, overrides=("training.updates=3",))  # another training: not of these
     train(root, "no_mask", 1, right=40, loss=9.0, overrides=("model.width=64",))  # nor is another network
+    train(root, "baseline", 1, right=40, loss=0.4, overrides=("training.schedule.peak=0.001",))
     claims.main()
     assert "5. holds" in capsys.readouterr().out
     ledger = (root / "docs/claims.md").read_text(encoding="utf-8")
@@ -75,6 +77,8 @@ def test_the_ledger_says_what_the_runs_say(root: Path, capsys: pytest.CaptureFix
     assert "python -m pipelines.ablate --multirun experiment=no_mask seed=1,2" in ledger
     assert "| speed |" not in ledger
     assert "## On Multi30k" not in ledger
+    assert "| baseline | 0.001 | 100.0 |\n| baseline | 0.003 | 97.5 |" in ledger
+    assert "| no_mask | 0." not in ledger  # one trial is no choice
 
 
 def test_without_a_baseline_there_is_no_ledger(root: Path) -> None:

@@ -19,8 +19,19 @@ class Origin:
     date: str
 
 
-def ledger(evidence: Sequence[Sequence[Evidence]], multi30k: Sequence[Row], origins: Sequence[Origin]) -> str:
-    """Return the page as Markdown: `evidence` for each claim in order, ablations on Multi30k if there are some."""
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A training at one peak of the learning rate, by the validation BLEU of the weights it kept."""
+
+    what: str
+    peak: str
+    bleu: float
+
+
+def ledger(
+    evidence: Sequence[Sequence[Evidence]], multi30k: Sequence[Row], trials: Sequence[Trial], origins: Sequence[Origin]
+) -> str:
+    """Return the page as Markdown: `evidence` for each claim in order; Multi30k and trials if there are some."""
     numbered = list(enumerate(zip(CLAIMS, evidence, strict=True), start=1))
     lines = [
         "# The claims, and what became of them",
@@ -45,6 +56,15 @@ def ledger(evidence: Sequence[Sequence[Evidence]], multi30k: Sequence[Row], orig
         lines += ["networks, over sentences alone, and another seed may turn it.", ""]
         header = ["ablation", "seeds", "BLEU", "difference", "95%", "p (Holm)", "parameters"]
         lines += _table(header, [_compared(row) for row in multi30k])
+    if trials:
+        lines += [
+            "",
+            "## Tuning",
+            "",
+            "Each kind of network had as many trials; `python -m pipelines.ablate --multirun",
+        ]
+        lines += ["sweep=tuning`, judged by validation BLEU, seed 1.", ""]
+        lines += _table(["network", "peak of the learning rate", "validation BLEU"], [_tried(one) for one in trials])
     lines += ["", "## How the figures were made", ""]
     made = [[one.what, one.seeds, f"`{one.command}`", one.machine, one.commit, one.date] for one in origins]
     return "\n".join([*lines, *_table(["what", "seeds", "command", "machine", "commit", "date"], made)]) + "\n"
@@ -57,6 +77,10 @@ def _compared(row: Row) -> list[str]:
         return [*figures, "", "", "", size]
     low, high = row.difference_interval
     return [*figures, f"{row.difference:+.1f}", f"{low:+.1f} to {high:+.1f}", f"{row.p_holm:.3f}", size]
+
+
+def _tried(trial: Trial) -> list[str]:
+    return [trial.what, trial.peak, f"{trial.bleu:.1f}"]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
