@@ -17,12 +17,12 @@ from tqdm import tqdm
 
 from entente.errors import for_people
 from entente.evaluation.report import columns, write_table
+from entente.memory import keep_memory
 from entente.model.masks import padding_mask
 from entente.model.seq2seq import Seq2Seq
 from entente.model.weights import build
 from entente.text.subwords import BOS, EOS, PAD
 from entente.tracking.store import root
-from entente.training.fit import keep_memory
 from entente.training.loss import LabelSmoothedCrossEntropy
 from pipelines.compose import CONF, compose, plain
 from pipelines.tracked_run import open_runs
@@ -81,7 +81,8 @@ def training(network: Seq2Seq, length: int) -> Measure:
     def update() -> int:
         network.train()
         adam.zero_grad()
-        loss(network(src, src_mask, tgt_in), tgt_out).backward()
+        x = network.read(tgt_in, network.encode(src, src_mask), src_mask)
+        loss(x, network.embedding.weight, tgt_out).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         adam.step()
         return tgt_out.numel()

@@ -23,7 +23,7 @@ from pipelines.tracked_run import evaluated_run, note_data
 PREPARED, MODEL = Path("data/prepared"), Path("artifacts/model")
 EVALUATION, ATTENTION = Path("artifacts/evaluation"), Path("artifacts/attention")
 METRICS = Path("artifacts/metrics/evaluate.json")
-CHUNK = 128  # sentences between two steps of the progress bar
+CHUNK = 512  # sentences between two steps of the progress bar
 SAMPLES = 3
 MEASURED = 200  # sentences by which the likeness of words is measured
 

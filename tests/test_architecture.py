@@ -10,7 +10,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {"text": 1, "model": 1, "training": 2, "decoding": 2, "evaluation": 2, "tracking": 2, "commands": 3}
-GROUND = {"entente", "entente.errors", "entente.options", "entente.fingerprint"}
+GROUND = {"entente", "entente.errors", "entente.options", "entente.fingerprint", "entente.memory"}
 HOMES = {
     "sentencepiece": {"src/entente/text/subwords.py"},
     "sacrebleu": {"src/entente/evaluation/scores.py"},
@@ -25,8 +25,8 @@ FOLDERS = {
 }
 FOLDERS |= {"hydra": ("pipelines/",), "omegaconf": ("pipelines/",)}
 
-# A stage's results do not hang on these: words for people, where runs are kept, and how files are read.
-FREE = {"entente.errors", "entente.options", "pipelines.parameters", "pipelines.tracked_run"}
+# A stage's results do not hang on these: words for people, where runs are kept, how files are read and memory is held.
+FREE = {"entente.errors", "entente.memory", "entente.options", "pipelines.parameters", "pipelines.tracked_run"}
 
 
 def sources() -> list[Path]:

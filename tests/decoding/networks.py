@@ -43,7 +43,7 @@ class Table(Seq2Seq):
     def encode(self, src: Tensor, src_mask: Tensor) -> Tensor:
         return src[:, :1, None]
 
-    def decode(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
+    def read(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
         raise NotImplementedError
 
     def start(self, memory: Tensor, src_mask: Tensor) -> Prefix:
@@ -99,17 +99,20 @@ class Copy(Seq2Seq):
         assert src.shape[1] <= self.max_length
         return src[:, :, None]
 
-    def decode(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
+    def read(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
         state = self.start(memory, src_mask)
-        return torch.stack([self._score(Reader(state.src, i)) for i in range(tgt_in.shape[1])], 1)
+        return torch.stack([self._next(Reader(state.src, i)) for i in range(tgt_in.shape[1])], 1)
+
+    def score(self, x: Tensor) -> Tensor:
+        return x  # it reads scores
 
     def start(self, memory: Tensor, src_mask: Tensor) -> Reader:
         return Reader(memory[:, :, 0], 0)
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, Reader]:
         assert isinstance(state, Reader)
-        return self._score(state), Reader(state.src, state.position + 1)
+        return self._next(state), Reader(state.src, state.position + 1)
 
-    def _score(self, state: Reader) -> Tensor:
+    def _next(self, state: Reader) -> Tensor:
         wanted = state.src[:, min(state.position, state.src.shape[1] - 1)]
         return 5.0 * torch.nn.functional.one_hot(wanted, self.vocabulary)

@@ -1,48 +1,77 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
+from entente.training import loss as module
 from entente.training.loss import LabelSmoothedCrossEntropy
 
 PAD = 0
 
 
-def example() -> tuple[torch.Tensor, torch.Tensor]:
+def example() -> tuple[Tensor, Tensor, Tensor]:
+    """x (B, T, D), table (V, D), targets (B, T)."""
     random = torch.Generator().manual_seed(0)
-    logits = torch.randn(3, 5, 11, generator=random) * 3
+    x, table = torch.randn(3, 5, 7, generator=random) * 2, torch.randn(11, 7, generator=random)
     targets = torch.randint(1, 11, (3, 5), generator=random)
     targets[0, 3:] = PAD
     targets[2, 1:] = PAD
-    return logits, targets
+    return x, table, targets
 
 
+@pytest.mark.parametrize("rows", [1, 4, 99])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
-def test_equals_cross_entropy_of_torch_in_value_and_gradient(smoothing: float) -> None:
-    logits, targets = example()
-    ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    # The gradient is written into the logits' own memory, so they are handed over as a copy.
-    mine = LabelSmoothedCrossEntropy(smoothing=smoothing, ignored=PAD)(ours * 1.0, targets)
-    expected = F.cross_entropy(theirs.flatten(0, 1), targets.flatten(), ignore_index=PAD, label_smoothing=smoothing)
+def test_equals_cross_entropy_of_torch_in_value_and_gradients(
+    smoothing: float, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOGITS", rows * 11)
+    x, table, targets = example()
+    ours, theirs = ([x.clone().requires_grad_(), table.clone().requires_grad_()] for _ in range(2))
+    mine = LabelSmoothedCrossEntropy(smoothing=smoothing, ignored=PAD)(*ours, targets)
+    logits = F.linear(*theirs).flatten(0, 1)
+    expected = F.cross_entropy(logits, targets.flatten(), ignore_index=PAD, label_smoothing=smoothing)
     torch.testing.assert_close(mine, expected)
     torch.autograd.backward([3 * mine, 3 * expected])
-    torch.testing.assert_close(ours.grad, theirs.grad)
+    for own, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(own.grad, other.grad)
+
+
+def test_in_bfloat16_the_gradient_is_that_of_float32_within_its_precision() -> None:
+    x, table, targets = example()
+    found = []
+    for low in (False, True):
+        leaves = [x.clone().requires_grad_(), table.clone().requires_grad_()]
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            loss = LabelSmoothedCrossEntropy(smoothing=0.1, ignored=PAD)(*leaves, targets)
+        torch.autograd.backward([loss])
+        found.append([loss, *(leaf.grad for leaf in leaves)])
+    for exact, rounded in zip(*found, strict=True):
+        assert rounded is not None
+        assert rounded.dtype == torch.float32
+        torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.005)
+
+
+def test_logits_that_lie_far_apart_do_not_overflow() -> None:
+    table = torch.tensor([[300.0], [-300.0], [0.0]])
+    loss = LabelSmoothedCrossEntropy(smoothing=0.0, ignored=PAD)(torch.ones(1, 1, 1), table, torch.tensor([[1]]))
+    assert loss.item() == 600.0
 
 
 def test_padding_weighs_nothing() -> None:
-    logits, targets = example()
+    x, table, targets = example()
     loss = LabelSmoothedCrossEntropy(smoothing=0.1, ignored=PAD)
     real = targets != PAD
-    changed = logits.clone()
+    changed = x.clone()
     changed[~real] = 99.0
-    torch.testing.assert_close(loss(logits.clone(), targets), loss(changed, targets))
-    alone = loss(logits[real][None].clone(), targets[real][None])
-    torch.testing.assert_close(loss(logits.clone(), targets), alone)
+    torch.testing.assert_close(loss(x, table, targets), loss(changed, table, targets))
+    torch.testing.assert_close(loss(x, table, targets), loss(x[real][None], table, targets[real][None]))
 
 
 def test_nothing_but_padding_costs_nothing() -> None:
-    logits = torch.randn(1, 2, 5, requires_grad=True)
-    loss = LabelSmoothedCrossEntropy(smoothing=0.1, ignored=PAD)(logits * 1.0, torch.zeros(1, 2, dtype=torch.int64))
+    x, table, _ = example()
+    x.requires_grad_()
+    loss = LabelSmoothedCrossEntropy(smoothing=0.1, ignored=PAD)(x, table, torch.zeros(3, 5, dtype=torch.int64))
     torch.autograd.backward([loss])
     assert loss.item() == 0
-    assert logits.grad is not None
-    assert logits.grad.count_nonzero() == 0
+    assert x.grad is not None
+    assert x.grad.count_nonzero() == 0

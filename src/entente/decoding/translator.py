@@ -2,12 +2,14 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import islice, product
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from entente.decoding.beam import beam_search
 from entente.errors import EntenteError
+from entente.memory import keep_memory
 from entente.model import weights
 from entente.model.masks import padding_mask
 from entente.model.seq2seq import Seq2Seq
@@ -70,6 +73,7 @@ class Translator:
 
     def __init__(self, network: Seq2Seq, subwords: Subwords, decoding: Decoding, device: torch.device) -> None:
         """Move `network` to `device`, in float32 and evaluation mode."""
+        keep_memory()
         self.network = network.to(device=device, dtype=torch.float32).eval()
         self.subwords = subwords
         self.decoding = decoding
@@ -194,10 +198,13 @@ class Translator:
             yield batch
 
     def _search(self, sources: Sequence[list[int]], n: int) -> list[list[Translation]]:
+        batches = list(self._batches([len(ids) + 1 for ids in sources]))
         results: list[list[Translation]] = [[] for _ in sources]
-        for batch in self._batches([len(ids) + 1 for ids in sources]):
-            for i, translations in zip(batch, self._search_batch([sources[i] for i in batch], n), strict=True):
-                results[i] = translations
+        with _side_by_side(self.device, len(batches)) as mapped:
+            found = mapped(lambda batch: self._search_batch([sources[i] for i in batch], n), batches)
+            for batch, translations in zip(batches, found, strict=True):
+                for i, translation in zip(batch, translations, strict=True):
+                    results[i] = translation
         return results
 
     @torch.inference_mode()
@@ -244,6 +251,21 @@ class Translator:
     def _tensor(self, rows: Sequence[list[int]]) -> Tensor:
         longest = max(map(len, rows))
         return torch.tensor([row + [PAD] * (longest - len(row)) for row in rows], device=self.device)
+
+
+@contextmanager
+def _side_by_side(device: torch.device, batches: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """Yield a `map` in which each core of a CPU has batches of its own: a beam's products are small for several."""
+    threads = torch.get_num_threads()
+    workers = min(threads, batches) if device.type == "cpu" else 1
+    if workers < 2:
+        yield map
+        return
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+            yield pool.map
+    finally:
+        torch.set_num_threads(threads)  # MKL holds one number for all
 
 
 def _join(parts: Sequence[list[Translation]], n: int) -> list[Translation]:

@@ -27,7 +27,7 @@ class Dropout(nn.Module):
             return F.dropout(x, self.rate)
         words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
         keep = words.view(torch.uint8)[: x.numel()].view(x.shape) >= threshold
-        return x * keep * (_LEVELS / (_LEVELS - threshold))
+        return x * keep.to(x.dtype).mul_(_LEVELS / (_LEVELS - threshold))
 
     def extra_repr(self) -> str:
         """Show the rate where the network is printed."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
@@ -102,7 +101,7 @@ class RecurrentDecoder(nn.Module):
 
 
 class Recurrent(Seq2Seq[RecurrentState]):
-    """Encoder, decoder, and one table of embeddings for source, target and output (Press and Wolf 2017)."""
+    """Encoder and decoder."""
 
     def __init__(
         self,
@@ -141,10 +140,10 @@ class Recurrent(Seq2Seq[RecurrentState]):
         memory = self.encoder(mapped(self._embed, words))
         return pad_packed_sequence(memory, batch_first=True, total_length=src.shape[1])[0]
 
-    def decode(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
-        """tgt_in (B, T) int64, memory (B, S, D), src_mask (B, 1, 1, S) -> logits (B, T, V)."""
+    def read(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
+        """tgt_in (B, T) int64, memory (B, S, D), src_mask (B, 1, 1, S) -> (B, T, D)."""
         outputs, _ = self.decoder(self._embed(tgt_in), self.start(memory, src_mask))
-        return self._score(outputs)
+        return self.dropout(outputs)
 
     def start(self, memory: Tensor, src_mask: Tensor) -> RecurrentState:
         """Begin where the encoder ended, and make the keys of the memory (B, S, D) once for all words to come."""
@@ -153,14 +152,11 @@ class Recurrent(Seq2Seq[RecurrentState]):
     def step(self, tokens: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         """tokens (B,) int64 -> logits (B, V), and the state that has read them."""
         outputs, state = self.decoder(self._embed(tokens[:, None]), state)
-        return self._score(outputs[:, 0]), state
+        return self.score(self.dropout(outputs[:, 0])), state
 
     def _embed(self, ids: Tensor) -> Tensor:
         # Scaled to variance 1, on which the gates act; the output wants the table small.
         return self.dropout(self.embedding(ids) * math.sqrt(self.width))
-
-    def _score(self, outputs: Tensor) -> Tensor:
-        return F.linear(self.dropout(outputs), self.embedding.weight)  # (..., D) -> (..., V)
 
 
 def summarise(memory: Tensor, src_mask: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Alphabet: B batch, S source length, T target length, D model width, H heads, K w
 from abc import ABC, abstractmethod
 from typing import Any, Generic, Protocol, Self
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import TypeVar
 
@@ -22,9 +23,13 @@ StateT = TypeVar("StateT", bound=State, default=Any)
 
 
 class Seq2Seq(nn.Module, ABC, Generic[StateT]):
-    """An encoder-decoder network. Sources end with EOS, `tgt_in` begins with BOS; padding is 0."""
+    """An encoder-decoder network. Sources end with EOS, `tgt_in` begins with BOS; padding is 0.
+
+    One table serves source, target and output (Press and Wolf 2017).
+    """
 
     vocabulary: int
+    embedding: nn.Embedding  # (V, D)
     max_length: int  # longest source or target, in pieces with EOS, that the network can read
 
     @abstractmethod
@@ -32,8 +37,8 @@ class Seq2Seq(nn.Module, ABC, Generic[StateT]):
         """Read the source: src (B, S) int64, src_mask (B, 1, 1, S) True = may be attended -> memory (B, S, D)."""
 
     @abstractmethod
-    def decode(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
-        """Score every next word at once (teacher forcing): tgt_in (B, T) int64 -> logits (B, T, V)."""
+    def read(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
+        """Read the target at once (teacher forcing): tgt_in (B, T) int64 -> what scores its next words (B, T, D)."""
 
     @abstractmethod
     def start(self, memory: Tensor, src_mask: Tensor) -> StateT:
@@ -42,6 +47,14 @@ class Seq2Seq(nn.Module, ABC, Generic[StateT]):
     @abstractmethod
     def step(self, tokens: Tensor, state: StateT) -> tuple[Tensor, StateT]:
         """Read one more word: tokens (B,) int64 -> logits (B, V) of the word after it, and the state after it."""
+
+    def score(self, x: Tensor) -> Tensor:
+        """Score every word of the vocabulary: x (..., D) -> logits (..., V)."""
+        return F.linear(x, self.embedding.weight)
+
+    def decode(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
+        """Read the target and score its next words: tgt_in (B, T) int64 -> logits (B, T, V)."""
+        return self.score(self.read(tgt_in, memory, src_mask))
 
     def forward(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
         """Encode, then decode by teacher forcing: (B, S), (B, 1, 1, S), (B, T) -> logits (B, T, V)."""

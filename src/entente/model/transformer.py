@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from entente.errors import EntenteError
@@ -25,7 +24,7 @@ Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class TransformerNetwork(Seq2Seq[StateT]):
-    """Encoder, decoder, and one table of embeddings for source, target and output (Press and Wolf 2017).
+    """Encoder and decoder.
 
     How the decoder goes on from word to word hangs on what it may see, and is left to the classes below.
     """
@@ -91,28 +90,21 @@ class TransformerNetwork(Seq2Seq[StateT]):
             x = layer(x, src_mask, self.encoder_positions)
         return self.encoder_norm(x)
 
-    def decode(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
-        """tgt_in (B, T) int64, memory (B, S, D), src_mask (B, 1, 1, S) -> logits (B, T, V)."""
-        return self._score(self._read(tgt_in, memory, src_mask))
+    def read(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
+        """tgt_in (B, T) int64, memory (B, S, D), src_mask (B, 1, 1, S) -> (B, T, D)."""
+        mask = self.target_mask(tgt_in)
+        x = self._embed(tgt_in, self.decoder_positions, 0)  # (B, T, D)
+        for layer in self.decoder:
+            x = layer(x, mask, memory, src_mask, self.decoder_positions)
+        return self.decoder_norm(x)
 
     @abstractmethod
     def target_mask(self, tgt_in: Tensor) -> Tensor:
         """Return which earlier and later words each word of tgt_in (B, T) may see -> (B|1, 1, T|1, T)."""
 
-    def _read(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
-        """Run the decoder's layers over the target: as `decode`, but -> (B, T, D)."""
-        mask = self.target_mask(tgt_in)
-        x = self._embed(tgt_in, self.decoder_positions, 0)
-        for layer in self.decoder:
-            x = layer(x, mask, memory, src_mask, self.decoder_positions)
-        return x
-
     def _embed(self, ids: Tensor, positions: NoPositions, start: int) -> Tensor:
         # Section 3.4: scaled, so that the embeddings are not drowned by the positions.
         return self.dropout(positions.embed(self.embedding(ids) * math.sqrt(self.width), start))
-
-    def _score(self, x: Tensor) -> Tensor:
-        return F.linear(self.decoder_norm(x), self.embedding.weight)  # (..., D) -> (..., V)
 
 
 class Transformer(TransformerNetwork[Cache]):
@@ -136,7 +128,7 @@ class Transformer(TransformerNetwork[Cache]):
         for layer, past in zip(self.decoder, state.layers, strict=True):
             x, past = layer.step(x, past, state.src_mask, self.decoder_positions, state.length)
             layers.append(past)
-        return self._score(x[:, 0]), Cache(tuple(layers), state.src_mask, state.length + 1)
+        return self.score(self.decoder_norm(x[:, 0])), Cache(tuple(layers), state.src_mask, state.length + 1)
 
 
 def _refuse_what_does_not_fit(

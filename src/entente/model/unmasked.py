@@ -43,5 +43,5 @@ class UnmaskedTransformer(TransformerNetwork[Prefix]):
     def step(self, tokens: Tensor, state: Prefix) -> tuple[Tensor, Prefix]:
         """tokens (B,) int64 -> logits (B, V) after the whole prefix, read anew."""
         ids = torch.cat((state.ids, tokens[:, None]), 1)  # (B, t + 1)
-        x = self._read(ids, state.memory, state.src_mask)[:, -1]  # (B, D): only the newest word is scored
-        return self._score(x), Prefix(ids, state.memory, state.src_mask)
+        x = self.read(ids, state.memory, state.src_mask)[:, -1]  # (B, D): only the newest word is scored
+        return self.score(x), Prefix(ids, state.memory, state.src_mask)

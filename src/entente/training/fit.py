@@ -1,7 +1,5 @@
 """One training, from a fresh or an interrupted state to the weights that translate best on the validation set."""
 
-import ctypes
-import ctypes.util
 import logging
 import shutil
 import signal
@@ -24,6 +22,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers.logger import Logger
 
 from entente.errors import EntenteError
+from entente.memory import keep_memory
 from entente.training.parallel_data import ParallelData
 from entente.training.progress import Progress
 from entente.training.teacher_forcing import TeacherForcing
@@ -180,21 +179,6 @@ def _restore_best(module: TeacherForcing, file: Path) -> int:
 def forget(checkpoints: Path) -> None:
     """Remove the checkpoints of a training that is finished and saved, so that asking for it again trains anew."""
     shutil.rmtree(checkpoints, ignore_errors=True)
-
-
-def keep_memory() -> None:
-    """Tell glibc to keep freed memory for the next step instead of returning it page by page.
-
-    A step's large tensors (logits foremost) otherwise fault in anew each time, a fifth or more of the time on a CPU.
-    """
-    m_trim_threshold, m_top_pad, m_mmap_threshold = -1, -2, -3  # malloc.h
-    try:
-        mallopt = ctypes.CDLL(ctypes.util.find_library("c")).mallopt
-    except (OSError, AttributeError):
-        return  # not glibc: nothing to tell
-    mallopt(m_mmap_threshold, 2**31 - 1)
-    mallopt(m_trim_threshold, 2**31 - 1)
-    mallopt(m_top_pad, 2**28)
 
 
 @contextmanager

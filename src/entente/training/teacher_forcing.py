@@ -74,7 +74,8 @@ class TeacherForcing(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of one batch."""
-        loss: Tensor = self.loss(self.network(batch.src, batch.src_mask, batch.tgt_in), batch.tgt_out)
+        x = self.network.read(batch.tgt_in, self.network.encode(batch.src, batch.src_mask), batch.src_mask)  # (B, T, D)
+        loss: Tensor = self.loss(x, self.network.embedding.weight, batch.tgt_out)
         self._tokens += int((batch.tgt_out != PAD).sum())
         self.log("train/loss", loss, prog_bar=True)
         return loss
