@@ -1,126 +1,112 @@
-"""The speed of networks: `python -m pipelines.benchmark [experiment ...]`, by default the baseline and the RNNs.
+"""Speed: `python -m pipelines.benchmark training`, `... translating` or `... networks`.
 
-Each network has the size that its experiment gives it, random weights and random sentences. Training: real target
-tokens a second of whole updates, by the length of the sentences. Decoding: sentences a second at batches of 1 and 64,
-every one forced to 20 pieces. The networks take turns, so that whatever else the machine does meets all alike; the
-median of the rounds counts. The table goes to MLflow and to ablations/benchmark.csv.
+`training` and `translating` time published sizes against a plain `torch.nn.Transformer`, the yardstick; `networks` the
+baseline against the RNNs, by length of the sentences. All print a table, write it to ablations/benchmarks/ and log it.
+Cases take turns, forwards and backwards, so that whatever else the machine does meets all alike; medians count.
 """
 
-import sys
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import product
 from statistics import median
 
 import torch
 from tqdm import tqdm
 
 from entente.errors import for_people
-from entente.evaluation.report import columns, write_table
-from entente.memory import keep_memory
-from entente.model.masks import padding_mask
-from entente.model.seq2seq import Seq2Seq
-from entente.model.weights import build
-from entente.text.subwords import BOS, EOS, PAD
+from entente.evaluation.report import columns, write_json
 from entente.tracking.store import root
-from entente.training.loss import LabelSmoothedCrossEntropy
+from entente.tracking.system import machine
+from pipelines.benchmarks import networks
+from pipelines.benchmarks.case import DTYPES, SIZES, Case, Timing
 from pipelines.compose import CONF, compose, plain
+from pipelines.job import FOLDER, Job
 from pipelines.tracked_run import open_runs
 
-NETWORKS = ("baseline", "gru", "gru_additive", "gru_dot", "gru_general", "lstm", "lstm_additive", "lstm_general")
-LENGTHS, TOKENS = (5, 10, 20, 40, 80, 160), 2048
-BATCHES, FORCED = (1, 64), 20
-ROUNDS, AT_LEAST = 5, 0.3  # of each figure so many rounds, of at least so many seconds
-
-Measure = Callable[[], float]
+SYSTEMS = ("entente", "torch")
+UNITS = {"training": "target pieces/s", "translating": "sentences/s"}
 
 
 @for_people
 def main() -> None:
-    """Measure the networks of the experiments that the command line names, and print, write and log the table."""
-    names = sys.argv[1:] or list(NETWORKS)
-    keep_memory()
-    torch.manual_seed(1)
-    measures: dict[tuple[str, str], Measure] = {}
-    for name in names:
-        composed = plain(compose([f"experiment={name}"], root() / CONF))
-        network = build(composed["model"], composed["subwords"]["vocabulary"])
-        for length in LENGTHS:
-            measures[name, f"training length {length} tokens per second"] = training(network, length)
-        for batch in BATCHES:
-            measures[name, f"decoding batch {batch} sentences per second"] = decoding(network, batch)
-    found: dict[tuple[str, str], list[float]] = {key: [] for key in measures}
-    for _ in tqdm(range(ROUNDS), "measuring", unit=" rounds"):
-        for key, measure in measures.items():
-            found[key].append(measure())
-    figures = list(dict.fromkeys(figure for _, figure in measures))
-    rows = [[name, *(median(found[name, figure]) for figure in figures)] for name in names]
-    table = root() / "ablations" / "benchmark.csv"
-    table.parent.mkdir(exist_ok=True)
-    write_table(table, ["network", *figures], rows)
-    print(
-        "\n".join(columns([["network", *figures], *([str(row[0]), *(f"{x:,.0f}" for x in row[1:])] for row in rows)]))
-    )
-    _log(table, found)
+    """Time what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.benchmark", description=__doc__)
+    tasks = parser.add_subparsers(dest="task", required=True)
+    for name, unit in UNITS.items():
+        task = tasks.add_parser(name, help=f"{unit} of published sizes, against torch.nn.Transformer")
+        task.add_argument("--sizes", nargs="+", default=["tiny", "small"], choices=SIZES)
+        task.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+        task.add_argument("--recipe", default="multi30k", help="whose corpus and vocabulary (%(default)s)")
+        task.add_argument("--tokens", type=int, default=4096, help="of a batch when training (%(default)s)")
+        task.add_argument("--turns", type=int, default=2, help="of every case (%(default)s)")
+        if name == "training":
+            task.add_argument("--precisions", nargs="+", default=["fp32"], choices=DTYPES)
+        else:
+            task.add_argument("--beams", nargs="+", type=int, default=[1, 5])
+    compared = tasks.add_parser("networks", help="the baseline against the RNNs, or other experiments")
+    compared.add_argument("experiments", nargs="*", default=list(networks.NETWORKS))
+    arguments = parser.parse_args()
+    if arguments.task == "networks":
+        networks.measure(arguments.experiments)
+    else:
+        report(arguments.task, timed(cases(arguments), arguments.turns))
 
 
-def _log(table: Path, found: dict[tuple[str, str], list[float]]) -> None:
+def cases(arguments: argparse.Namespace) -> list[Case]:
+    """Return what to time, ours before the yardstick, which knows float32 and greedy search."""
+    job = Job("", plain(compose([f"recipe={arguments.recipe}"], root() / CONF)))
+    job.prepare({"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(torch.get_num_threads()))})
+    found = []
+    for system, size, precision, beam in product(
+        SYSTEMS, arguments.sizes, vars(arguments).get("precisions", ["fp32"]), vars(arguments).get("beams", [1])
+    ):
+        if system == "entente" or (precision == "fp32" and beam == 1):
+            shape = {"task": arguments.task, "system": system, "size": size, "precision": precision, "beam": beam}
+            where = {"device": arguments.device, "recipe": arguments.recipe, "tokens": arguments.tokens}
+            found.append(Case(**shape, **where, prepared=str(job.shared)))
+    return found
+
+
+def timed(found: Sequence[Case], turns: int) -> dict[Case, list[Timing]]:
+    """Time every case `turns` times, every other turn in reverse order."""
+    timings: dict[Case, list[Timing]] = {case: [] for case in found}
+    order = [case for turn in range(turns) for case in (found if turn % 2 == 0 else reversed(found))]
+    for case in tqdm(order, "timing", unit=" cases"):
+        timings[case].append(case.time())
+    return timings
+
+
+def report(task: str, timings: dict[Case, list[Timing]]) -> None:
+    """Print the table, write it with every window as JSON, and log the medians."""
+    rows, figures = [], {}
+    for case, found in timings.items():
+        speeds = sorted(speed for timing in found for speed in timing.per_second)
+        middle = median(speeds)
+        share = median(median(timing.per_second) * timing.flops / timing.matrix_rate for timing in found)
+        name = f"{case.system} {case.size} {case.precision}" + (f" beam {case.beam}" if task == "translating" else "")
+        figures[f"{name}/{UNITS[task]}".replace("/s", " per second")] = middle
+        rows.append(
+            [
+                name,
+                f"{middle:,.0f}",
+                f"{speeds[0]:,.0f} to {speeds[-1]:,.0f}",
+                f"{100 * found[0].real:.1f}%",
+                f"{100 * share:.0f}%",
+                f"{max(timing.memory for timing in found):,.0f}",
+            ]
+        )
+    header = [task, UNITS[task], "from - to", "no padding", "of the product rate", "peak MiB"]
+    print("\n".join(columns([header, *rows])))
+    file = root() / FOLDER / "benchmarks" / f"{task}.json"
+    written = [asdict(case) | {"timings": [asdict(timing) for timing in found]} for case, found in timings.items()]
+    write_json(file, {"machine": machine(), "threads": torch.get_num_threads(), "cases": written})
     runs = open_runs(compose([], root() / CONF).tracking)
-    settings = {"threads": torch.get_num_threads(), "rounds": ROUNDS, "tokens": TOKENS, "forced": FORCED}
-    with runs.train("benchmark", "benchmark", settings, {"entente.kind": "benchmark"}, resume=False) as run:
-        run.metrics({f"{name}/{figure}": median(values) for (name, figure), values in found.items()}, step=0)
-        run.artifact(table)
-
-
-def training(network: Seq2Seq, length: int) -> Measure:
-    """Return what measures the target tokens a second of updates on sentences of this length (pieces)."""
-    loss = LabelSmoothedCrossEntropy(smoothing=0.1, ignored=PAD)
-    adam = torch.optim.Adam(network.parameters(), fused=True)
-    src, src_mask, tgt_in, tgt_out = _sentences(network.vocabulary, max(1, TOKENS // length), length)
-
-    def update() -> int:
-        network.train()
-        adam.zero_grad()
-        x = network.read(tgt_in, network.encode(src, src_mask), src_mask)
-        loss(x, network.embedding.weight, tgt_out).backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        adam.step()
-        return tgt_out.numel()
-
-    return lambda: _rate(update)
-
-
-def decoding(network: Seq2Seq, batch: int) -> Measure:
-    """Return what measures how many sentences a second are written, `batch` at a time, of 20 pieces each."""
-    src, src_mask, _, _ = _sentences(network.vocabulary, batch, FORCED)
-
-    @torch.inference_mode()
-    def write() -> int:
-        network.eval()
-        state = network.start(network.encode(src, src_mask), src_mask)
-        tokens = torch.full((batch,), BOS)
-        for _ in range(FORCED):
-            logits, state = network.step(tokens, state)
-            tokens = logits.argmax(1)
-        return batch
-
-    return lambda: _rate(write)
-
-
-def _sentences(vocabulary: int, rows: int, length: int) -> Sequence[torch.Tensor]:
-    src = torch.randint(EOS + 1, vocabulary, (rows, length))
-    tgt_out = torch.randint(EOS + 1, vocabulary, (rows, length))
-    tgt_in = torch.cat((torch.full((rows, 1), BOS), tgt_out[:, :-1]), 1)
-    return src, padding_mask(src, PAD), tgt_in, tgt_out
-
-
-def _rate(work: Callable[[], int]) -> float:
-    """Return how much `work` does a second: once to warm up, then for `AT_LEAST` seconds."""
-    work()
-    done, started = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < AT_LEAST:
-        done += work()
-    return done / elapsed
+    tags = {"entente.kind": "benchmark"}
+    with runs.train(f"benchmark {task}", "benchmark", {"task": task}, tags, resume=False) as run:
+        run.metrics(figures, step=0)
+        run.artifact(file)
 
 
 if __name__ == "__main__":

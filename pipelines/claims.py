@@ -61,7 +61,7 @@ def main() -> None:
     made = [line for trained, own in found.items() for line in origins(own, [trained] if trained else [])]
     made += origins(real, MULTI30K)
     if benchmark:
-        made.append(_origin("speed", "", "python -m pipelines.benchmark", [benchmark]))
+        made.append(_origin("speed", "", "python -m pipelines.benchmark networks", [benchmark]))
     with replacing(root() / LEDGER) as temporary:
         temporary.write_text(ledger(evidence, rows, tried, made), encoding="utf-8")
     print(f"{LEDGER}: " + ", ".join(f"{n}. {verdict(one)}" for n, one in enumerate(evidence, start=1)))

@@ -60,12 +60,16 @@ class Job:
         decisive = {group: self.parameters[group] for group in SHARED_GROUPS}
         return root() / FOLDER / f"{DATA}{fingerprint(decisive, [])}"
 
-    def run(self, environment: Mapping[str, str]) -> None:
-        """Do what is missing, with these additions to the environment. Raises EntenteError where a stage fails."""
+    def prepare(self, environment: Mapping[str, str]) -> None:
+        """Do what is missing of the stages that all jobs with this corpus share. Raises as `run` does."""
         with _furnished(self.shared, self.parameters):
             (self.shared / "data").mkdir(exist_ok=True)
             _link(self.shared / "data" / "grammar", root() / "data" / "grammar")
             _run(self.shared, SHARED, environment)
+
+    def run(self, environment: Mapping[str, str]) -> None:
+        """Do what is missing, with these additions to the environment. Raises EntenteError where a stage fails."""
+        self.prepare(environment)
         with _furnished(self.folder, self.parameters):
             (self.folder / "artifacts").mkdir(exist_ok=True)
             _link(self.folder / "data", self.shared / "data")

@@ -10,7 +10,8 @@ from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
 from entente.decoding.translator import Decoding, Translator
-from pipelines import attend, dissect, download, encode, evaluate, learn_subwords, prepare, train
+from pipelines import attend, benchmark, dissect, download, encode, evaluate, learn_subwords, prepare, train
+from pipelines.benchmarks import case, training, translating
 from pipelines.compose import compose
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / "data").mkdir()
         (root / "data" / "grammar").symlink_to(ROOT / "data" / "grammar")
         shutil.copy(ROOT / "dvc.yaml", root)
-        for folder in ("src", "pipelines"):
+        for folder in ("src", "pipelines", "conf"):
             (root / folder).symlink_to(ROOT / folder)
         (root / "params.yaml").write_text(OmegaConf.to_yaml(compose(THIMBLE, ROOT / "conf")))
         for stage in (download, prepare, learn_subwords, encode, train, attend, dissect, evaluate):
@@ -185,3 +186,46 @@ def test_the_model_folder_translates_by_itself(there: Path, tmp_path: Path) -> N
     assert list(elsewhere.translate(sentences)) == list(here.translate(sentences))
     assert next(iter(here.translate(["", "The cat sleeps."]))) == ""
     assert not list(folder.glob("*.pkl")) + list(folder.glob("*.ckpt"))
+
+
+@pytest.mark.parametrize(("task", "options"), [("training", ["--precisions", "fp32", "bf16"]), ("translating", [])])
+def test_speed_is_told_beside_the_yardsticks(
+    there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], task: str, options: list[str]
+) -> None:
+    shape = tuple(option for option in THIMBLE if option.startswith(("model.", "subwords.", "corpus.")))
+    for module in (training, translating):
+        monkeypatch.setattr(module, "SIZES", {"tiny": shape})
+        monkeypatch.setattr(module, "ROUNDS", 1)
+    monkeypatch.setattr(case, "SQUARE", 64)
+    monkeypatch.setattr(training, "BATCHES", 2)
+    monkeypatch.setattr(translating, "SENTENCES", 8)
+    monkeypatch.setattr(benchmark, "SYSTEMS", ("entente", "torch"))
+    measure = {"training": training.measure, "translating": translating.measure}[task]
+    monkeypatch.setattr(case.Case, "time", measure)  # in this process, where coverage looks
+    monkeypatch.setattr(benchmark.Job, "prepare", lambda self, environment: None)
+    monkeypatch.setattr(benchmark.Job, "shared", there)
+    arguments = [
+        "benchmark",
+        task,
+        "--sizes",
+        "tiny",
+        "--recipe",
+        "default",
+        "--turns",
+        "1",
+        "--tokens",
+        "256",
+        *options,
+    ]
+    monkeypatch.setattr("sys.argv", arguments)
+    benchmark.main()
+    table = capsys.readouterr().out
+    assert "torch tiny fp32" in table
+    file = json.loads((there / "ablations" / "benchmarks" / f"{task}.json").read_text())
+    assert [entry["system"] for entry in file["cases"]] == ["entente", "entente", "torch"]
+    for entry in file["cases"]:
+        (timing,) = entry["timings"]
+        assert timing["flops"] > 0
+        assert 0 < timing["real"] <= 1
+    ours, _, theirs = (entry["timings"][0] for entry in file["cases"])
+    assert task != "training" or ours["real"] > theirs["real"]

@@ -1,0 +1,97 @@
+"""One thing to be timed, in a process of its own: what it is, how it is set up, and what a timing gives.
+
+A process of its own has its own threads and allocator and gives its memory back; its peak is then the peak of the case.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+SIZES = {  # as the peers of the literature have them
+    "tiny": ("model=tiny", "model/dropout=strong"),
+    "small": ("model=small", "model/dropout=light"),
+    "base": ("model=base", "model/dropout=light"),
+}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+SQUARE = 2048  # the side of the matrices whose product says what the machine can do
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is timed: `task` by `system` (entente, or torch: the yardstick), of a size, in a precision, on a device."""
+
+    task: str
+    system: str
+    size: str
+    precision: str
+    device: str
+    recipe: str
+    prepared: str  # folder in which the recipe's corpus was prepared
+    tokens: int  # of a batch when training, padding included
+    beam: int
+
+    @property
+    def folder(self) -> Path:
+        """Where the recipe's corpus was prepared."""
+        return Path(self.prepared)
+
+    def time(self) -> "Timing":
+        """Time the case in a process of its own. Raises CalledProcessError where that fails."""
+        command = [sys.executable, "-m", f"pipelines.benchmarks.{self.task}", json.dumps(asdict(self))]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        return Timing(**json.loads(done.stdout.splitlines()[-1]))
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one process found: units of work a second in each window, and what a unit is made of."""
+
+    per_second: list[float]
+    flops: float  # floating-point operations of the products in a unit
+    real: float  # share of computed positions that are no padding
+    matrix_rate: float  # operations a second that a large product reaches in this precision
+    memory: float  # MiB, at its peak
+
+
+def serve(measure: Callable[[Case], Timing]) -> None:
+    """Time the case that the command line holds, and print the timing: what the processes of `Case.time` do."""
+    print(json.dumps(asdict(measure(Case(**json.loads(sys.argv[1]))))))
+
+
+def windows(work: Callable[[], float], *, rounds: int, device: str) -> list[float]:
+    """Return the units of work a second of each round; `work` returns how many it did, and warms up once before."""
+    found = []
+    for number in range(rounds + 1):
+        started = time.perf_counter()
+        done = work()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        if number:
+            found.append(done / (time.perf_counter() - started))
+    return found
+
+
+def matrix_rate(device: str, precision: str) -> float:
+    """Return the operations a second of a square product that is large enough to show what the machine can do."""
+    a, b = (torch.randn(SQUARE, SQUARE, device=device, dtype=DTYPES[precision]) for _ in range(2))
+
+    def work() -> float:
+        for _ in range(5):
+            torch.mm(a, b)
+        return 5 * 2.0 * SQUARE**3
+
+    return max(windows(work, rounds=5, device=device))
+
+
+def peak_memory(device: str) -> float:
+    """Return the MiB that this process has held at most, on the device that counts."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
