@@ -13,6 +13,7 @@ from entente.decoding.translator import Decoding, Translator
 from pipelines import attend, benchmark, dissect, download, encode, evaluate, learn_subwords, prepare, train
 from pipelines.benchmarks import case, training, translating
 from pipelines.compose import compose
+from pipelines.job import Job
 
 ROOT = Path(__file__).parents[2]
 THIMBLE = [
@@ -202,8 +203,8 @@ def test_speed_is_told_beside_the_yardsticks(
     monkeypatch.setattr(benchmark, "SYSTEMS", ("entente", "torch"))
     measure = {"training": training.measure, "translating": translating.measure}[task]
     monkeypatch.setattr(case.Case, "time", measure)  # in this process, where coverage looks
-    monkeypatch.setattr(benchmark.Job, "prepare", lambda self, environment: None)
-    monkeypatch.setattr(benchmark.Job, "shared", there)
+    monkeypatch.setattr(Job, "prepare", lambda self, environment: None)
+    monkeypatch.setattr(Job, "shared", there)
     arguments = [
         "benchmark",
         task,
