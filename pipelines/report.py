@@ -50,7 +50,7 @@ def report(parent: str, folder: Path, experiment: str) -> str:
         found = {(job["ablation"], job["seed"]): records.of_job(job["job"]) for job in finished}
         evaluations = {key: record.fetch("evaluation", Path(place) / record.id) for key, record in found.items()}
         outcomes = [outcome(*key, record, evaluations[key]) for key, record in found.items()]
-        names = list(dict.fromkeys(name for name, _ in found))
+        names = list(dict.fromkeys([BASELINE, *(name for name, _ in found)]))  # figures set their first apart
         draw_lengths({name: [own for key, own in evaluations.items() if key[0] == name] for name in names}, folder)
     tables = {measure: compare(outcomes, measure) for measure in measures(outcomes)}
     rows = [{"measure": measure} | _cells(row) for measure, table in tables.items() for row in table]
