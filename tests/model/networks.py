@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from entente.model.masks import padding_mask
+from entente.model.recurrent import Recurrent
+from entente.model.seq2seq import Seq2Seq
 from entente.model.transformer import TransformerNetwork
 from entente.model.weights import build
 
@@ -34,11 +36,37 @@ def options(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def transformer(**changes: Any) -> TransformerNetwork[Any]:
+def recurrent_options(**changes: Any) -> dict[str, Any]:
+    """Options of a small recurrent network as conf/model would give them."""
+    return {
+        "kind": "recurrent",
+        "width": 16,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "dropout": 0.0,
+        "max_length": 40,
+        "cell": {"kind": "gru"},
+        "attention": {"kind": "additive"},
+    } | changes
+
+
+def network(**changes: Any) -> Seq2Seq:
+    """A network of the kind that `changes` names, a Transformer where they name none."""
     torch.manual_seed(3)
-    network = build(options(**changes), VOCABULARY).eval()
-    assert isinstance(network, TransformerNetwork)
-    return network
+    defaults = recurrent_options if changes.get("kind") == "recurrent" else options
+    return build(defaults(**changes), VOCABULARY).eval()
+
+
+def transformer(**changes: Any) -> TransformerNetwork[Any]:
+    built = network(**changes)
+    assert isinstance(built, TransformerNetwork)
+    return built
+
+
+def recurrent(**changes: Any) -> Recurrent:
+    built = network(kind="recurrent", **changes)
+    assert isinstance(built, Recurrent)
+    return built
 
 
 def sentences(lengths: list[int], seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,4 @@
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import pytest
 import torch
@@ -10,37 +9,11 @@ from entente.errors import EntenteError
 from entente.model.attention import AttentionCore
 from entente.model.cells import GRU, LSTM, READERS
 from entente.model.masks import padding_mask
-from entente.model.recurrent import Recurrent, summarise
+from entente.model.recurrent import summarise
 from entente.model.weights import build
-from tests.model.networks import BOS, EOS, PAD, VOCABULARY, prefixes, sentences
+from tests.model.networks import BOS, EOS, PAD, VOCABULARY, prefixes, recurrent, recurrent_options, sentences
 
 ATTENTIONS = ["none", "additive", "dot", "general"]
-KINDS = [
-    pytest.param({"cell": {"kind": cell}, "attention": {"kind": attention}}, id=f"{cell}-{attention}")
-    for cell in ("gru", "lstm")
-    for attention in ATTENTIONS
-]
-
-
-def options(**changes: Any) -> dict[str, Any]:
-    """Options of a small recurrent network as conf/model would give them."""
-    return {
-        "kind": "recurrent",
-        "width": 16,
-        "encoder_layers": 2,
-        "decoder_layers": 2,
-        "dropout": 0.0,
-        "max_length": 40,
-        "cell": {"kind": "gru"},
-        "attention": {"kind": "additive"},
-    } | changes
-
-
-def recurrent(**changes: Any) -> Recurrent:
-    torch.manual_seed(3)
-    network = build(options(**changes), VOCABULARY).eval()
-    assert isinstance(network, Recurrent)
-    return network
 
 
 def looks(network: nn.Module, run: Callable[[], object]) -> list[tuple[str, Tensor]]:
@@ -57,71 +30,6 @@ def looks(network: nn.Module, run: Callable[[], object]) -> list[tuple[str, Tens
     for handle in handles:
         handle.remove()
     return seen
-
-
-@pytest.mark.parametrize("changes", KINDS)
-def test_step_by_step_equals_teacher_forcing(changes: dict[str, object]) -> None:
-    network = recurrent(**changes)
-    src, src_mask = sentences([6, 3])
-    tgt_in = prefixes(2, 5)
-    logits = network(src, src_mask, tgt_in)
-    state = network.start(network.encode(src, src_mask), src_mask)
-    for position in range(5):
-        stepped, state = network.step(tgt_in[:, position], state)
-        torch.testing.assert_close(stepped, logits[:, position], rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("changes", KINDS)
-def test_state_keeps_the_selected_rows(changes: dict[str, object]) -> None:
-    network = recurrent(**changes)
-    src, src_mask = sentences([6, 3, 5])
-    tgt_in = prefixes(3, 3)
-    rows = torch.tensor([2, 0, 0])
-    state = network.start(network.encode(src, src_mask), src_mask)
-    _, state = network.step(tgt_in[:, 0], state)
-    stepped, _ = network.step(tgt_in[rows, 1], state.select(rows))
-    torch.testing.assert_close(stepped, network(src, src_mask, tgt_in)[rows, 1], rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("changes", KINDS)
-def test_padding_changes_nothing(changes: dict[str, object]) -> None:
-    network = recurrent(**changes)
-    src, src_mask = sentences([5, 9, 7])
-    alone, alone_mask = src[:1, :5], src_mask[:1, ..., :5]
-    tgt_in = prefixes(3, 4)
-    memory = network.encode(src, src_mask)
-    torch.testing.assert_close(memory[:1, :5], network.encode(alone, alone_mask), rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(
-        network(src, src_mask, tgt_in)[:1], network(alone, alone_mask, tgt_in[:1]), rtol=1e-4, atol=1e-5
-    )
-    spoilt = torch.where(src_mask[:, 0, 0, :, None], memory, 7.0)
-    torch.testing.assert_close(network.decode(tgt_in, spoilt, src_mask), network.decode(tgt_in, memory, src_mask))
-
-
-@pytest.mark.parametrize("changes", KINDS)
-def test_future_words_cannot_change_past_logits(changes: dict[str, object]) -> None:
-    network = recurrent(**changes)
-    src, src_mask = sentences([5, 5])
-    tgt_in = prefixes(2, 6)
-    changed = tgt_in.clone()
-    changed[:, 4:] = 9
-    before, after = network(src, src_mask, tgt_in), network(src, src_mask, changed)
-    torch.testing.assert_close(before[:, :4], after[:, :4])
-    assert not torch.allclose(before[:, 4:], after[:, 4:])
-
-
-@pytest.mark.parametrize("changes", KINDS)
-def test_every_source_word_and_every_past_word_matters(changes: dict[str, object]) -> None:
-    network = recurrent(**changes).double()  # a word far away may matter little
-    src, src_mask = sentences([5])
-    tgt_in = prefixes(1, 4)
-    last = network(src, src_mask, tgt_in)[:, -1]
-    for ids in (src, tgt_in[:, :-1]):
-        for position in range(ids.shape[1]):
-            word = ids[0, position].item()
-            ids[0, position] = (word + 1) % VOCABULARY
-            assert not torch.allclose(network(src, src_mask, tgt_in)[:, -1], last, rtol=0, atol=1e-9)
-            ids[0, position] = word
 
 
 def test_what_a_decoder_put_out_is_fed_to_its_next_step() -> None:
@@ -232,29 +140,6 @@ def test_the_summary_is_where_either_direction_ends(kind: str) -> None:
     torch.testing.assert_close(summarise(memory, src_mask), torch.cat((ends[0], ends[1]), dim=1))
 
 
-def test_one_table_serves_source_target_and_output() -> None:
-    network = recurrent()
-    assert [name for name, weight in network.named_parameters() if VOCABULARY in weight.shape] == ["embedding.weight"]
-
-
-@pytest.mark.parametrize("changes", KINDS)
-def test_every_parameter_learns(changes: dict[str, object]) -> None:
-    network = recurrent(**changes)
-    src, src_mask = sentences([5, 3])
-    network(src, src_mask, prefixes(2, 4)).logsumexp(-1).sum().backward()
-    idle = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
-    assert idle == []
-
-
-def test_dropout_acts_in_training_only() -> None:
-    network = recurrent(dropout=0.5)
-    src, src_mask = sentences([5])
-    still = network(src, src_mask, prefixes(1, 3))
-    torch.testing.assert_close(network(src, src_mask, prefixes(1, 3)), still)
-    network.train()
-    assert not torch.allclose(network(src, src_mask, prefixes(1, 3)), still)
-
-
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -267,7 +152,7 @@ def test_dropout_acts_in_training_only() -> None:
 )
 def test_options_that_do_not_fit_are_named(changes: dict[str, object], named: str) -> None:
     with pytest.raises(EntenteError, match=named):
-        build(options(**changes), VOCABULARY)
+        build(recurrent_options(**changes), VOCABULARY)
 
 
 @pytest.mark.parametrize(
