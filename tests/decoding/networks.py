@@ -21,6 +21,14 @@ class Prefix:
     node: Tensor  # (R,)
     moves: list[int]  # rows after every selection
 
+    def expand(self, hypotheses: int) -> "Prefix":
+        return self.select(torch.arange(len(self.node)).repeat_interleave(hypotheses))
+
+    def reorder(self, rows: Tensor) -> "Prefix":
+        moved = self.select(rows)
+        assert moved.sentence.equal(self.sentence)
+        return moved
+
     def select(self, rows: Tensor) -> "Prefix":
         self.moves.append(len(rows))
         return Prefix(self.sentence[rows], self.node[rows], self.moves)
@@ -83,6 +91,12 @@ class Reader:
 
     src: Tensor
     position: int
+
+    def expand(self, hypotheses: int) -> "Reader":
+        return Reader(self.src.repeat_interleave(hypotheses, 0), self.position)
+
+    def reorder(self, rows: Tensor) -> "Reader":
+        return self.select(rows)
 
     def select(self, rows: Tensor) -> "Reader":
         return Reader(self.src[rows], self.position)

@@ -95,6 +95,27 @@ def test_state_keeps_the_selected_rows(changes: dict[str, Any]) -> None:
 
 
 @every_kind()
+def test_hypotheses_side_by_side_are_read_as_if_alone(changes: dict[str, Any]) -> None:
+    network = scrambled(**changes)
+    src, src_mask = sentences([6, 3, 5])
+    memory = network.encode(src, src_mask)
+    whose = torch.tensor([0, 0, 1, 1, 2, 2])
+    words = prefixes(6, 5)
+    several = network.start(memory, src_mask).expand(2)
+    alone = network.start(memory[whose], src_mask[whose])
+    for position in range(5):
+        if position == 2:
+            rows = torch.tensor([1, 0, 3, 3, 4, 5])  # within each sentence
+            several, alone, words = several.reorder(rows), alone.select(rows), words[rows]
+        if position == 3:
+            rows = torch.tensor([5, 4, 1, 1])  # one sentence leaves, the others change places
+            several, alone, words = several.select(rows), alone.select(rows), words[rows]
+        of_several, several = network.step(words[:, position], several)
+        of_alone, alone = network.step(words[:, position], alone)
+        torch.testing.assert_close(of_several, of_alone, rtol=1e-4, atol=1e-5)
+
+
+@every_kind()
 def test_padding_changes_nothing(changes: dict[str, Any]) -> None:
     network = scrambled(**changes)
     src, src_mask = sentences([5, 9, 7])

@@ -67,10 +67,9 @@ def beam_search(
     has fewer hypotheses where the others are impossible (log-probability -inf). Float32 throughout.
     """
     hypotheses = _begin(max_lengths, beam)
-    rows = hypotheses.sentences[:, None].expand(-1, beam).flatten()
-    state = state.select(rows)  # (B * N) rows from here on
-    tokens = torch.full_like(rows, bos)
-    never = torch.tensor(list(forbidden), dtype=torch.int64, device=rows.device)
+    state = state.expand(beam)  # (B * N) rows from here on
+    tokens = max_lengths.new_full((len(max_lengths) * beam,), bos)
+    never = torch.tensor(list(forbidden), dtype=torch.int64, device=tokens.device)
     finished: list[_Hypotheses] = []
     while len(hypotheses.sentences):
         logits, state = step(tokens, state)
@@ -84,8 +83,9 @@ def beam_search(
             finished.append(hypotheses.select(done.nonzero().flatten()))
             staying = (~done).nonzero().flatten()
             hypotheses, rows = hypotheses.select(staying), rows[staying]
-        if leaves or moves:  # caches are large: leave them where they are when no hypothesis moved
             state = state.select(rows.flatten())
+        elif moves:  # caches are large: leave them where they are when no hypothesis moved
+            state = state.reorder(rows.flatten())
         tokens = hypotheses.live_ids[:, :, -1].flatten()
     return _read(finished, len(max_lengths), eos, n_best)
 

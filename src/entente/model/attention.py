@@ -173,9 +173,10 @@ class CrossAttention(nn.Module):
         return k, v
 
     def forward(self, x: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        """x (B, T, D); k, v (B, H, S, K) of the memory; mask (B, 1, 1, S) -> (B, T, D)."""
-        q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, K)
-        return self.out(_join(self.core(q, k, v, mask)))
+        """x (B N, T, D), N targets for each source; k, v (B, H, S, K) of the memory; mask (B, 1, 1, S) -> like x."""
+        # Targets of one source look at it together: N T queries.
+        q = self.q(x).view(len(k), -1, self.heads, k.shape[-1]).transpose(1, 2)  # (B, H, N T, K)
+        return self.out(_join(self.core(q, k, v, mask))).view_as(x)
 
 
 def _join(heads: Tensor) -> Tensor:

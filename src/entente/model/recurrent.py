@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from entente.errors import EntenteError
+from entente.model.cache import sentences
 from entente.model.cells import CELLS, READERS, Cell, Kept
 from entente.model.dropout import Dropout
 from entente.model.recurrent_attention import RECURRENT_ATTENTIONS, RecurrentAttention
@@ -24,17 +25,28 @@ Reader = nn.GRU | nn.LSTM
 class RecurrentState:
     """What the decoder remembers: what its cells kept, bottom first, its last output, and the source it looks at."""
 
-    cells: tuple[Kept, ...]  # (B, D) each
-    output: Tensor  # (B, D)
-    k: Tensor  # (B, 1, S, D)
-    v: Tensor  # (B, 1, S, D)
-    src_mask: Tensor  # (B, 1, 1, S)
+    cells: tuple[Kept, ...]  # (R, D) each
+    output: Tensor  # (R, D)
+    k: Tensor  # (R/N, 1, S, D)
+    v: Tensor  # (R/N, 1, S, D)
+    src_mask: Tensor  # (R/N, 1, 1, S)
+    hypotheses: int = 1  # N
 
-    def select(self, rows: Tensor) -> "RecurrentState":
-        """Keep `rows` (R,) of the batch, in that order."""
+    def expand(self, hypotheses: int) -> Self:
+        """Make `hypotheses` of each."""
+        rows = torch.arange(len(self.output), device=self.output.device).repeat_interleave(hypotheses)
+        return replace(self.reorder(rows), hypotheses=self.hypotheses * hypotheses)
+
+    def reorder(self, rows: Tensor) -> Self:
+        """Keep `rows` (R,), each from its own sentence."""
         cells = tuple(tuple(tensor.index_select(0, rows) for tensor in kept) for kept in self.cells)
-        others = (tensor.index_select(0, rows) for tensor in (self.output, self.k, self.v, self.src_mask))
-        return RecurrentState(cells, *others)
+        return replace(self, cells=cells, output=self.output.index_select(0, rows))
+
+    def select(self, rows: Tensor) -> Self:
+        """Keep `rows` (A N,) and their sources."""
+        whose = sentences(rows, self.hypotheses)
+        k, v, src_mask = (tensor.index_select(0, whose) for tensor in (self.k, self.v, self.src_mask))
+        return replace(self.reorder(rows), k=k, v=v, src_mask=src_mask)
 
 
 class RecurrentEncoder(nn.Module):

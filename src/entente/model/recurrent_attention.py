@@ -20,7 +20,7 @@ class RecurrentAttention(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, h: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-        """Look once: h (B, D); k, v (B, 1, S, D); mask (B, 1, 1, S) True = may be attended -> context (B, D)."""
+        """Look once, N targets at each source: h (B N, D), k, v (B, 1, S, D), mask (B, 1, 1, S) -> context (B N, D)."""
 
 
 class NoAttention(RecurrentAttention):
@@ -31,8 +31,8 @@ class NoAttention(RecurrentAttention):
         return memory[:, None, :0], summary[:, None, None]
 
     def forward(self, h: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-        """Return the summary (B, D), whatever h is."""
-        return v[:, 0, 0]
+        """Return the summaries, whatever h (B N, D) is -> (B N, D)."""
+        return v[:, 0].expand(-1, len(h) // len(v), -1).reshape(h.shape)
 
 
 class DotAttention(RecurrentAttention):
@@ -51,8 +51,8 @@ class DotAttention(RecurrentAttention):
         return h
 
     def forward(self, h: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-        """Return the mean of the values (B, 1, S, D) by the scores of their keys -> (B, D)."""
-        return self.core(self.query(h)[:, None, None], k, v, mask)[:, 0, 0]
+        """Return the mean of the values (B, 1, S, D) by the scores of their keys, for each of h (B N, D)."""
+        return self.core(self.query(h).view(len(k), 1, -1, h.shape[1]), k, v, mask).view_as(h)
 
 
 class GeneralAttention(DotAttention):

@@ -12,10 +12,21 @@ from typing_extensions import TypeVar
 
 
 class State(Protocol):
-    """What a decoder remembers between two steps; every tensor in it has the batch in dimension 0."""
+    """What a decoder remembers between two steps: of R hypotheses, N side by side for each of R / N sentences.
+
+    What is of the source is there once for each sentence, and all its hypotheses look at it. A state starts with N = 1.
+    """
+
+    def expand(self, hypotheses: int) -> Self:
+        """Make N `hypotheses` of each, side by side."""
+        ...
+
+    def reorder(self, rows: Tensor) -> Self:
+        """Keep the hypotheses `rows` (R,) int64, in that order, each from among those of its own sentence."""
+        ...
 
     def select(self, rows: Tensor) -> Self:
-        """Keep the rows `rows` (R,) int64, in that order; repeats allowed. Tiles, reorders and drops hypotheses."""
+        """Keep the hypotheses `rows` (A N,) int64, in that order, of A sentences, N of each side by side."""
         ...
 
 

@@ -3,6 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -128,7 +129,8 @@ class Transformer(TransformerNetwork[Cache]):
         for layer, past in zip(self.decoder, state.layers, strict=True):
             x, past = layer.step(x, past, state.src_mask, self.decoder_positions, state.length)
             layers.append(past)
-        return self.score(self.decoder_norm(x[:, 0])), Cache(tuple(layers), state.src_mask, state.length + 1)
+        cache = replace(state, layers=tuple(layers), length=state.length + 1)
+        return self.score(self.decoder_norm(x[:, 0])), cache
 
 
 def _refuse_what_does_not_fit(
