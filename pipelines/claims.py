@@ -6,11 +6,10 @@ the latest benchmark of networks. What makes a claim hold stands in evaluation/c
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from math import isnan, nan
+from collections.abc import Callable, Mapping, Sequence
+from operator import truediv
 from pathlib import Path
-from statistics import fmean
+from statistics import median
 
 import torch
 
@@ -18,7 +17,7 @@ from entente.errors import EntenteError, for_people
 from entente.evaluation.claims import ABLATIONS, CLAIMS, RNNS, SHORT, examine, verdict
 from entente.evaluation.comparison import BASELINE, Row, compare
 from entente.evaluation.ledger import Origin, Trial, ledger
-from entente.evaluation.outcomes import Outcome
+from entente.evaluation.outcomes import Outcome, sample
 from entente.model.attention import AttentionCore
 from entente.model.masks import padding_mask
 from entente.model.weights import load
@@ -124,50 +123,50 @@ def _outcomes(found: Found, place: Path) -> Outcomes:
     ]
 
 
-def measured(outcomes: Mapping[str | None, Outcomes], benchmark: Record | None) -> dict[str, float]:
-    """Return the figures that the claims' thresholds name, as far as there are runs of several seeds for them."""
-    figures: dict[str, float] = {}
+def measured(outcomes: Mapping[str | None, Outcomes], benchmark: Record | None) -> dict[str, list[float]]:
+    """Return the figures that the claims' thresholds name, as far as there are runs for them: by seed, or by round."""
 
-    def mean(ablation: str, measure: str, trained: str | None = None) -> float:
+    def of(ablation: str, measure: str, trained: str | None = None) -> dict[int, float]:
         own = [one for one in outcomes[trained] if one.ablation == ablation]
-        if len(own) < 2:
-            return nan
-        if measure in own[0].figures:
-            return fmean(one.figures[measure] for one in own)
-        (row,) = compare([replace(one, ablation=BASELINE) for one in own], measure)
-        return row.mean
+        return {one.seed: one.figures[measure] if measure in one.figures else sample(one, measure).value for one in own}
 
-    def lost(ablation: str, measure: str) -> float:
-        found = mean(ablation, measure)
-        return found if isnan(found) else mean(BASELINE, measure) - found
+    def joined(combine: Callable[..., float], *sides: Mapping[int, float]) -> list[float]:
+        seeds = sorted(set.intersection(*(set(side) for side in sides)))
+        return [combine(*(side[seed] for side in sides)) for seed in seeds]
 
-    distant, near = "choices/within/relative_agreement", "choices/within/adjective_agreement"
-    figures["distant_loss"] = lost("no_self_attention", distant) - lost("no_self_attention", near)
-    figures["roles"] = mean("no_positions_encoder", "probes/within/role_reversal")
+    distant, near = "probes/within/relative_agreement", "probes/within/adjective_agreement"
     over = f"test/test/bleu/over/{SHORT}"
     short = next(claim.trained for claim in CLAIMS if claim.trained)
-    figures["carry_over"] = mean(BASELINE, over, short) / mean(BASELINE, over)
-    figures["mask_loss"] = mean("no_mask", "val/loss")
-    figures["mask_bleu"] = mean("no_mask", "test/test/bleu") / mean(BASELINE, "test/test/bleu")
+    figures = {
+        "distant_loss": joined(
+            lambda far, far_without, close, close_without: (far - far_without) - (close - close_without),
+            *(of(ablation, measure) for measure in (distant, near) for ablation in (BASELINE, "no_self_attention")),
+        ),
+        "roles": list(of("no_positions_encoder", "probes/within/role_reversal").values()),
+        "carry_over": joined(truediv, of(BASELINE, over, short), of(BASELINE, over)),
+        "mask_loss": list(of("no_mask", "val/loss").values()),
+        "mask_bleu": joined(truediv, of("no_mask", "test/test/bleu"), of(BASELINE, "test/test/bleu")),
+    }
     if benchmark:
         names = {"training_speed": f"training length {LENGTH} tokens per second"}
         names |= {f"decoding_speed_{batch}": f"decoding batch {batch} sentences per second" for batch in BATCHES}
         for name, figure in names.items():
-            fastest = max(benchmark.figures[f"{rnn}/{figure}"] for rnn in RNNS)
-            figures[name] = benchmark.figures[f"{BASELINE}/{figure}"] / fastest
-    return {name: value for name, value in figures.items() if not isnan(value)}
+            speeds = {network: dict(benchmark.curve(f"{network}/{figure}")) for network in (BASELINE, *RNNS)}
+            fastest = max(RNNS, key=lambda rnn: median(speeds[rnn].values()))
+            figures[name] = joined(truediv, speeds[BASELINE], speeds[fastest])
+    return figures
 
 
-def of_networks(found: Found, place: Path) -> dict[str, float]:
+def of_networks(found: Found, place: Path) -> dict[str, list[float]]:
     """Return what is exact, measured on trained networks as far as there are some."""
-    figures = {}
+    figures: dict[str, list[float]] = {}
     for name, ablation, measure in (
         ("equivariance", "no_positions_encoder", permuted_difference),
         ("linearity", BASELINE, nonlinearity),
     ):
         record = next((record for (other, _), record in found.items() if other == ablation), None)
         if record:
-            figures[name] = measure(record.fetch("model", place / f"model-{record.id}"))
+            figures[name] = [measure(record.fetch("model", place / f"model-{record.id}"))]
     return figures
 
 

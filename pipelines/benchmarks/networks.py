@@ -64,7 +64,8 @@ def _log(table: Path, found: dict[tuple[str, str], list[float]]) -> None:
     runs = open_runs(compose([], root() / CONF).tracking)
     settings = {"threads": torch.get_num_threads(), "rounds": ROUNDS, "tokens": TOKENS, "forced": FORCED}
     with runs.train("benchmark", "benchmark", settings, {"entente.kind": "benchmark"}, resume=False) as run:
-        run.metrics({f"{name}/{figure}": median(values) for (name, figure), values in found.items()}, step=0)
+        for number in range(ROUNDS):
+            run.metrics({f"{name}/{figure}": values[number] for (name, figure), values in found.items()}, step=number)
         run.artifact(table)
 
 

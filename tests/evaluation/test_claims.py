@@ -43,10 +43,20 @@ def test_what_was_not_run_is_undecided_and_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("figures", "finding"),
-    [({"x": 0.5}, "supports"), ({"x": 0.51}, "contradicts"), ({}, "undecided")],
+    [
+        ({"x": [0.39, 0.4, 0.41]}, "supports"),
+        ({"x": [0.59, 0.6, 0.61]}, "contradicts"),
+        ({"x": [0.3, 0.4, 0.55]}, "undecided"),  # on its side by the mean, but chance reaches across
+        ({"x": [0.4]}, "undecided"),  # another seed might turn it
+        ({"x": []}, "undecided"),
+        ({}, "undecided"),
+        ({"exact": [0.5]}, "supports"),
+        ({"exact": [0.51]}, "contradicts"),
+    ],
 )
-def test_a_threshold_decides(figures: Mapping[str, float], finding: str) -> None:
-    (evidence,) = examine(Claim("", "", [], [Threshold("x", "x", most=0.5)]), [], figures)
+def test_a_threshold_decides(figures: Mapping[str, Sequence[float]], finding: str) -> None:
+    name = next(iter(figures), "x")
+    (evidence,) = examine(Claim("", "", [], [Threshold("x", name, most=0.5, exact=name == "exact")]), [], figures)
     assert evidence.finding == finding
 
 

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:D
 ROOT = Path(__file__).parents[2]
 FRENCH = [f"Le chat numéro {number} dort sur le lit de la voisine." for number in range(40)]
 SEEDS = (1, 2)
+PHENOMENA = ("relative_agreement", "adjective_agreement", "role_reversal")
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def train(root: Path, experiment: str, seed: int, right: int, loss: float, overr
     write_table(
         folder / "evaluation" / "probe_answers.tsv",
         ["phenomenon", "longer", "source", "target", "answer", "margin"],
-        [["negation", "false", "No.", "Non.", "Non.", 1.0]],
+        [[name, "false", "No.", "Non.", "Non.", 1.0] for name in PHENOMENA],
     )
     save(build(options(), VOCABULARY), {"network": options(), "vocabulary": VOCABULARY}, folder / "model")
     tags = {"entente.ablation": experiment, OWNER: folder.name}
@@ -73,7 +74,7 @@ def test_the_ledger_says_what_the_runs_say(root: Path, capsys: pytest.CaptureFix
     assert "Verdict: **holds**" in fifth
     assert "0.001" in fifth
     assert "largest deviation from linearity in the values, in float64: at most 1e-12" in ledger
-    assert "`no_self_attention` is worse than the baseline by choices/within/relative_agreement | not run" in ledger
+    assert "`no_self_attention` is worse than the baseline by probes/within/relative_agreement | not run" in ledger
     assert "python -m pipelines.ablate --multirun experiment=no_mask seed=1,2" in ledger
     assert "| speed |" not in ledger
     assert "## On Multi30k" not in ledger

@@ -81,11 +81,11 @@ def compare(outcomes: Sequence[Outcome], measure: str, resamples: int = RESAMPLE
     rows = []
     for name, own in figures.items():
         of_seeds = [float(column[0]) for column in own.values()]
-        difference, interval, p = found.get(name, (0.0, None, None))
+        difference, around, p = found.get(name, (0.0, None, None))
         logged = [outcome.figures for outcome in outcomes if outcome.ablation == name]
         means = [_mean(logged, figure) for figure in _LOGGED]
-        chance = difference, interval, p, corrected.get(name)
-        rows.append(Row(name, len(own), fmean(of_seeds), _interval(of_seeds), *chance, *means))
+        chance = difference, around, p, corrected.get(name)
+        rows.append(Row(name, len(own), fmean(of_seeds), interval(of_seeds), *chance, *means))
     return sorted(rows, key=lambda row: (row.ablation != BASELINE, -row.mean, row.ablation))
 
 
@@ -97,6 +97,15 @@ def holm(values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(values) - rank) * values[place]))
         corrected[place] = highest
     return corrected
+
+
+def interval(of_seeds: Sequence[float]) -> Interval | None:
+    """Return the 95% interval of a mean over seeds, by t; none with one seed."""
+    if len(of_seeds) == 1:
+        return None
+    mean = fmean(of_seeds)
+    half = float(t.isf(LEVEL / 2, len(of_seeds) - 1)) * stdev(of_seeds) / len(of_seeds) ** 0.5
+    return mean - half, mean + half
 
 
 def detectable(seeds: int, comparisons: int, deviation: float) -> float:
@@ -195,15 +204,6 @@ def _seeds_error(one: Mapping[int, Floats], other: Mapping[int, Floats]) -> tupl
     squares = [variance(side) / len(side) for side in sides]
     parts = sum(square**2 / (size - 1) for square, size in zip(squares, sizes, strict=True))
     return sum(squares) ** 0.5, sum(squares) ** 2 / parts if parts else 1.0
-
-
-def _interval(of_seeds: Sequence[float]) -> Interval | None:
-    """Return the 95% interval of a mean over seeds, by t; none with one seed."""
-    if len(of_seeds) == 1:
-        return None
-    mean = fmean(of_seeds)
-    half = float(t.isf(LEVEL / 2, len(of_seeds) - 1)) * stdev(of_seeds) / len(of_seeds) ** 0.5
-    return mean - half, mean + half
 
 
 def _mean(logged: Sequence[Mapping[str, float]], name: str) -> float | None:

@@ -44,6 +44,7 @@ def ledger(
     ]
     for n, (claim, own) in numbered:
         lines += ["", f"## {n}. {claim.text}", "", f"*What would refute it:* {claim.refuted_by}", ""]
+        lines += [f"*Changed after a first look:* {claim.changed}", ""] if claim.changed else []
         lines += _table(["evidence", "found", "it"], [[one.what, one.figure, one.finding] for one in own])
         lines += ["", f"Verdict: **{verdict(own)}**."]
     if multi30k:

@@ -51,6 +51,11 @@ class Sample:
     statistics: Floats  # (N, C)
     figure: Callable[[Floats], Floats]  # sums of statistics (..., C) -> (...), 0 to 100
 
+    @property
+    def value(self) -> float:
+        """The figure of the sentences as they are."""
+        return float(self.figure(self.statistics.sum(0)))
+
 
 def sample(outcome: Outcome, measure: str) -> Sample:
     """Return what a figure is made of; EntenteError for an unknown measure, and where there is nothing to measure."""

@@ -43,7 +43,7 @@ class Past:
 
 @dataclass(frozen=True)
 class Cache:
-    """The state of a Transformer decoder: a Past for each layer, the sources' mask (R/N, 1, 1, S), words read so far."""
+    """The state of a Transformer decoder: a Past for each layer, the sources' mask (R/N, 1, 1, S), words read."""
 
     layers: tuple[Past, ...]
     src_mask: Tensor
