@@ -4,6 +4,7 @@ It takes the latest finished run of each ablation and seed that has the default'
 the latest benchmark of networks. What makes a claim hold stands in evaluation/claims.
 """
 
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ import torch
 from entente.errors import EntenteError, for_people
 from entente.evaluation.claims import ABLATIONS, CLAIMS, RNNS, SHORT, examine, verdict
 from entente.evaluation.comparison import BASELINE, Row, compare
-from entente.evaluation.ledger import Origin, Trial, ledger
+from entente.evaluation.ledger import Origin, Trial, ledger, on_multi30k, speed, tuning
 from entente.evaluation.outcomes import Outcome, sample
 from entente.model.attention import AttentionCore
 from entente.model.masks import padding_mask
@@ -54,15 +55,18 @@ def main() -> None:
         benchmark = latest_benchmark(records)
         figures = measured(outcomes, benchmark) | of_networks(found[None], Path(place))
         real = runs(records, MULTI30K)
-        rows = real_corpus(_outcomes(real, Path(place)))
-        tried = trials(records)
+        sections = [
+            on_multi30k(real_corpus(_outcomes(real, Path(place)))),
+            speed(speeds(benchmark) if benchmark else {}),
+            tuning(trials(records)),
+        ]
     evidence = [examine(claim, outcomes[claim.trained], figures) for claim in CLAIMS]
     made = [line for trained, own in found.items() for line in origins(own, [trained] if trained else [])]
     made += origins(real, MULTI30K)
     if benchmark:
         made.append(_origin("speed", "", "python -m pipelines.benchmark networks", [benchmark]))
     with replacing(root() / LEDGER) as temporary:
-        temporary.write_text(ledger(evidence, rows, tried, made), encoding="utf-8")
+        temporary.write_text(ledger(evidence, sections, made), encoding="utf-8")
     print(f"{LEDGER}: " + ", ".join(f"{n}. {verdict(one)}" for n, one in enumerate(evidence, start=1)))
 
 
@@ -177,6 +181,21 @@ def latest_benchmark(records: Records) -> Record | None:
     return next(
         (record for record in records.tagged("entente.kind", "benchmark") if wanted <= record.figures.keys()), None
     )
+
+
+def speeds(benchmark: Record) -> dict[str, dict[str, float]]:
+    """Return what a benchmark of networks timed: network -> what -> median over rounds, training first."""
+    figures = sorted({figure.split("/", 1)[1] for figure in benchmark.figures if figure.startswith(f"{BASELINE}/")})
+    figures.sort(key=lambda figure: ("training" not in figure, int(re.findall(r"\d+", figure)[0])))
+    return {
+        network: {
+            re.sub(" length| (tokens|sentences) per second", "", figure): median(
+                value for _, value in benchmark.curve(f"{network}/{figure}")
+            )
+            for figure in figures
+        }
+        for network in (BASELINE, *RNNS)
+    }
 
 
 def permuted_difference(model: Path) -> float:

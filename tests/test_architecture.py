@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-FLOORS = {"text": 1, "model": 1, "training": 2, "decoding": 2, "evaluation": 2, "tracking": 2, "commands": 3}
+FLOORS = {"text": 1, "model": 1, "training": 2, "decoding": 2, "evaluation": 2, "tracking": 2}
+FLOORS |= {"export": 2, "commands": 3}
 GROUND = {"entente", "entente.errors", "entente.options", "entente.fingerprint", "entente.memory"}
 HOMES = {
     "sentencepiece": {"src/entente/text/subwords.py"},
@@ -18,6 +19,7 @@ HOMES = {
     "matplotlib": {"src/entente/evaluation/attention_maps.py", "src/entente/evaluation/figures.py"},
     "scipy": {"src/entente/evaluation/comparison.py"},
     "safetensors": {"src/entente/model/weights.py"},
+    "ctranslate2": {"src/entente/export/ctranslate2.py"},
 }
 FOLDERS = {
     "lightning": ("src/entente/training/", "src/entente/tracking/logger.py"),

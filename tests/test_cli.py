@@ -165,7 +165,10 @@ def test_it_knows_its_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert re.fullmatch(r"entente \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("example", ['translate "I love you."', 'cut "The cat, which is fluffy, sleeps." --edge'])
+@pytest.mark.parametrize(
+    "example",
+    ['translate "I love you."', 'cut "The cat, which is fluffy, sleeps." --edge', "export --to ctranslate2 exported"],
+)
 def test_its_help_has_examples(
     example: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,11 +18,16 @@ BATCH_TOKENS = 2048
 MODEL = Path("artifacts/model")
 
 
-def add_model(command: argparse.ArgumentParser) -> None:
-    """Add the options that say which model, and where it runs."""
+def add_folder(command: argparse.ArgumentParser) -> None:
+    """Add the option that says which model."""
     command.add_argument(
         "--model", type=Path, default=MODEL, metavar="DIR", help="folder of a trained model (%(default)s)"
     )
+
+
+def add_model(command: argparse.ArgumentParser) -> None:
+    """Add the options that say which model, and where it runs."""
+    add_folder(command)
     command.add_argument(
         "--device",
         default="auto",

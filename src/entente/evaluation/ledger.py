@@ -1,6 +1,6 @@
 """The ledger of claims as a page: verdicts, evidence, and how each figure was made."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from entente.evaluation.claims import CLAIMS, RULE, Evidence, verdict
@@ -28,10 +28,18 @@ class Trial:
     bleu: float
 
 
-def ledger(
-    evidence: Sequence[Sequence[Evidence]], multi30k: Sequence[Row], trials: Sequence[Trial], origins: Sequence[Origin]
-) -> str:
-    """Return the page as Markdown: `evidence` for each claim in order; Multi30k and trials if there are some."""
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table beside the claims, and what it says."""
+
+    title: str
+    text: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def ledger(evidence: Sequence[Sequence[Evidence]], sections: Sequence[Section], origins: Sequence[Origin]) -> str:
+    """Return the page as Markdown: `evidence` for each claim in order, sections that have rows, and origins."""
     numbered = list(enumerate(zip(CLAIMS, evidence, strict=True), start=1))
     lines = [
         "# The claims, and what became of them",
@@ -47,28 +55,44 @@ def ledger(
         lines += [f"*Changed after a first look:* {claim.changed}", ""] if claim.changed else []
         lines += _table(["evidence", "found", "it"], [[one.what, one.figure, one.finding] for one in own])
         lines += ["", f"Verdict: **{verdict(own)}**."]
-    if multi30k:
-        lines += [
-            "",
-            "## On Multi30k",
-            "",
-            "BLEU (cased, 13a) on test2016; with one seed a difference is between these",
-        ]
-        lines += ["networks, over sentences alone, and another seed may turn it.", ""]
-        header = ["ablation", "seeds", "BLEU", "difference", "95%", "p (Holm)", "parameters"]
-        lines += _table(header, [_compared(row) for row in multi30k])
-    if trials:
-        lines += [
-            "",
-            "## Tuning",
-            "",
-            "Each kind of network had as many trials; `python -m pipelines.ablate --multirun",
-        ]
-        lines += ["sweep=tuning`, judged by validation BLEU, seed 1.", ""]
-        lines += _table(["network", "peak of the learning rate", "validation BLEU"], [_tried(one) for one in trials])
-    lines += ["", "## How the figures were made", ""]
+    for section in sections:
+        if section.rows:
+            lines += ["", f"## {section.title}", "", section.text, "", *_table(section.header, section.rows)]
     made = [[one.what, one.seeds, f"`{one.command}`", one.machine, one.commit, one.date] for one in origins]
-    return "\n".join([*lines, *_table(["what", "seeds", "command", "machine", "commit", "date"], made)]) + "\n"
+    lines += ["", "## How the figures were made", ""]
+    lines += _table(["what", "seeds", "command", "machine", "commit", "date"], made)
+    return "\n".join(lines) + "\n"
+
+
+def on_multi30k(rows: Sequence[Row]) -> Section:
+    """Compare ablations on Multi30k."""
+    text = (
+        "BLEU (cased, 13a) on test2016; with one seed a difference is between these networks, over sentences alone, "
+        "and another seed may turn it."
+    )
+    header = ["ablation", "seeds", "BLEU", "difference", "95%", "p (Holm)", "parameters"]
+    return Section("On Multi30k", text, header, [_compared(row) for row in rows])
+
+
+def tuning(trials: Sequence[Trial]) -> Section:
+    """List the trials that each kind of network had."""
+    text = (
+        "Each kind of network had as many trials; `python -m pipelines.ablate --multirun sweep=tuning`, judged by "
+        "validation BLEU, seed 1."
+    )
+    rows = [[trial.what, trial.peak, f"{trial.bleu:.1f}"] for trial in trials]
+    return Section("Tuning", text, ["network", "peak of the learning rate", "validation BLEU"], rows)
+
+
+def speed(figures: Mapping[str, Mapping[str, float]]) -> Section:
+    """Tabulate the speeds of networks: network -> what was timed -> how much a second."""
+    text = (
+        "Training in target pieces a second, by the length of the sentences in pieces; decoding in sentences a second, "
+        "20 pieces each, by the sentences in a batch. Medians of rounds in which networks took turns; random weights."
+    )
+    header = ["network", *next(iter(figures.values()), {})]
+    rows = [[name, *(f"{value:,.0f}" for value in own.values())] for name, own in figures.items()]
+    return Section("Speed", text, header, rows)
 
 
 def _compared(row: Row) -> list[str]:
@@ -78,10 +102,6 @@ def _compared(row: Row) -> list[str]:
         return [*figures, "", "", "", size]
     low, high = row.difference_interval
     return [*figures, f"{row.difference:+.1f}", f"{low:+.1f} to {high:+.1f}", f"{row.p_holm:.3f}", size]
-
-
-def _tried(trial: Trial) -> list[str]:
-    return [trial.what, trial.peak, f"{trial.bleu:.1f}"]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
