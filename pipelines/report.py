@@ -147,7 +147,7 @@ def readable(table: Sequence[Row]) -> list[str]:
                 _span(row.interval),
                 f"{row.difference:+.1f}" if compared else "",
                 _span(row.difference_interval),
-                f"{row.p_holm:.3f}" if row.p_holm is not None else "",
+                row.p_text,
                 row.verdict if compared else "",
                 f"{row.parameters:,.0f}" if row.parameters else "",
                 f"{row.training_speed:,.0f}" if row.training_speed else "",

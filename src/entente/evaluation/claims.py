@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from entente.evaluation.comparison import BASELINE, LEVEL, Row, compare, holm, interval
+from entente.evaluation.comparison import BASELINE, LEVEL, Row, compare, holm, interval, p_text
 from entente.evaluation.outcomes import Outcome
 
 Finding = Literal["supports", "contradicts", "undecided"]
@@ -189,7 +189,7 @@ def _not_run(one: Comparison) -> Evidence:
 def _compared(one: Comparison, base: Row, row: Row, p: float) -> Evidence:
     low, high = row.difference_interval or (row.difference, row.difference)
     figure = (
-        f"{row.mean:.1f} against {base.mean:.1f}: {row.difference:+.1f} ({low:+.1f} to {high:+.1f}), p {p:.3f}, "
+        f"{row.mean:.1f} against {base.mean:.1f}: {row.difference:+.1f} ({low:+.1f} to {high:+.1f}), p {p_text(p)}, "
         f"seeds {row.seeds} and {base.seeds}"
     )
     if p >= LEVEL or max(row.seeds, base.seeds) == 1:

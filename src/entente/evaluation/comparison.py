@@ -60,6 +60,11 @@ class Row:
             return "undecided"
         return "better" if self.difference > 0 else "worse"
 
+    @property
+    def p_text(self) -> str:
+        """Write the corrected p for people; nothing for the baseline."""
+        return "" if self.p_holm is None else p_text(self.p_holm)
+
 
 def compare(outcomes: Sequence[Outcome], measure: str, resamples: int = RESAMPLES) -> list[Row]:
     """Compare every ablation with the baseline: its row first, then the others, the best on top.
@@ -106,6 +111,11 @@ def interval(of_seeds: Sequence[float]) -> Interval | None:
     mean = fmean(of_seeds)
     half = float(t.isf(LEVEL / 2, len(of_seeds) - 1)) * stdev(of_seeds) / len(of_seeds) ** 0.5
     return mean - half, mean + half
+
+
+def p_text(p: float) -> str:
+    """Write a p-value for people: three digits, and never 0."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def detectable(seeds: int, comparisons: int, deviation: float) -> float:

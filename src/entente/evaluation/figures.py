@@ -79,8 +79,8 @@ class Estimate(Protocol):
         """Return the interval of that difference; the baseline has none."""
 
     @property
-    def p_holm(self) -> float | None:
-        """Return how often chance alone makes such a difference; the baseline has none."""
+    def p_text(self) -> str:
+        """Write how often chance alone makes such a difference; nothing for the baseline."""
 
     @property
     def verdict(self) -> str:
@@ -136,11 +136,10 @@ def bars(rows: Sequence[Estimate], title: str, label: str, path: Path) -> None:
 
 def _cells(row: Estimate) -> Sequence[str]:
     """Write the numbers of a row of bars."""
-    if row.difference_interval is None or row.p_holm is None:
+    if row.difference_interval is None:
         return f"{row.seeds}", f"{row.mean:.1f}", "", "", ""
     interval = " to ".join(_signed(end) for end in row.difference_interval)
-    p = "< 0.001" if row.p_holm < 0.001 else f"{row.p_holm:.3f}"
-    return f"{row.seeds}", f"{row.mean:.1f}", _signed(row.difference), interval, p
+    return f"{row.seeds}", f"{row.mean:.1f}", _signed(row.difference), interval, row.p_text
 
 
 def _numbers(axes: Axes, y: float, cells: Sequence[str]) -> None:

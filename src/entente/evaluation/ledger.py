@@ -101,7 +101,7 @@ def _compared(row: Row) -> list[str]:
     if row.ablation == BASELINE or row.difference_interval is None or row.p_holm is None:
         return [*figures, "", "", "", size]
     low, high = row.difference_interval
-    return [*figures, f"{row.difference:+.1f}", f"{low:+.1f} to {high:+.1f}", f"{row.p_holm:.3f}", size]
+    return [*figures, f"{row.difference:+.1f}", f"{low:+.1f} to {high:+.1f}", row.p_text, size]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
