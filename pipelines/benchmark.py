@@ -6,7 +6,6 @@ Cases take turns, forwards and backwards, so that whatever else the machine does
 """
 
 import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import product
@@ -57,7 +56,7 @@ def main() -> None:
 def cases(arguments: argparse.Namespace) -> list[Case]:
     """Return what to time, ours before the yardstick, which knows float32 and greedy search."""
     job = Job("", plain(compose([f"recipe={arguments.recipe}"], root() / CONF)))
-    job.prepare({"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(torch.get_num_threads()))})
+    job.prepare({})
     found = []
     for system, size, precision, beam in product(
         SYSTEMS, arguments.sizes, vars(arguments).get("precisions", ["fp32"]), vars(arguments).get("beams", [1])

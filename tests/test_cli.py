@@ -17,25 +17,9 @@ from entente.commands.translate import windows
 from entente.errors import EntenteError
 from entente.model import weights
 from entente.text import subwords
+from tests.model.networks import options
 
-NETWORK = {
-    "kind": "transformer",
-    "width": 16,
-    "hidden": 32,
-    "heads": 2,
-    "encoder_layers": 1,
-    "decoder_layers": 1,
-    "dropout": 0.0,
-    "max_length": 200,
-    "encoder_positions": {"kind": "sinusoidal"},
-    "decoder_positions": {"kind": "sinusoidal"},
-    "encoder_attention": {"kind": "scaled_dot_product"},
-    "decoder_attention": {"kind": "scaled_dot_product"},
-    "cross_attention": {"kind": "scaled_dot_product"},
-    "decoder_layer": {"kind": "standard"},
-    "feed_forward": {"kind": "relu"},
-    "residual": {"kind": "pre_norm"},
-}
+NETWORK = options(hidden=32, heads=2, encoder_layers=1, decoder_layers=1, max_length=200)
 ENTENTE = [sys.executable, "-m", "entente.cli"]
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 SIZES = {  # as the peers of the literature have them
     "tiny": ("model=tiny", "model/dropout=strong"),
@@ -76,6 +77,16 @@ def windows(work: Callable[[], float], *, rounds: int, device: str) -> list[floa
         if number:
             found.append(done / (time.perf_counter() - started))
     return found
+
+
+def operations(work: Callable[[], float]) -> float:
+    """Return the floating-point operations of the products in a unit of work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the counter sees its own thread alone
+    with FlopCounterMode(display=False) as counter:
+        done = work()
+    torch.set_num_threads(threads)
+    return counter.get_total_flops() / done
 
 
 def matrix_rate(device: str, precision: str) -> float:

@@ -3,7 +3,7 @@
 Each network has the size that its experiment gives it, random weights and random sentences. Training: real target
 tokens a second of whole updates, by the length of the sentences. Decoding: sentences a second at batches of 1 and 64,
 every one forced to 20 pieces. The networks take turns, so that whatever else the machine does meets all alike; the
-median of the rounds counts. The table goes to MLflow and to ablations/benchmark.csv.
+median of the rounds counts. The table goes to MLflow and to ablations/benchmarks/networks.csv.
 """
 
 import time
@@ -23,6 +23,7 @@ from entente.text.subwords import BOS, EOS, PAD
 from entente.tracking.store import root
 from entente.training.loss import LabelSmoothedCrossEntropy
 from pipelines.compose import CONF, compose, plain
+from pipelines.job import FOLDER
 from pipelines.tracked_run import open_runs
 
 NETWORKS = ("baseline", "gru", "gru_additive", "gru_dot", "gru_general", "lstm", "lstm_additive", "lstm_general")
@@ -51,8 +52,7 @@ def measure(names: Sequence[str]) -> None:
             found[key].append(measure())
     figures = list(dict.fromkeys(figure for _, figure in measures))
     rows = [[name, *(median(found[name, figure]) for figure in figures)] for name in names]
-    table = root() / "ablations" / "benchmark.csv"
-    table.parent.mkdir(exist_ok=True)
+    table = root() / FOLDER / "benchmarks" / "networks.csv"
     write_table(table, ["network", *figures], rows)
     print(
         "\n".join(columns([["network", *figures], *([str(row[0]), *(f"{x:,.0f}" for x in row[1:])] for row in rows)]))

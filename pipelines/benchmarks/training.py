@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from entente.memory import keep_memory
 from entente.model.seq2seq import Seq2Seq
@@ -17,7 +16,7 @@ from entente.text.subwords import PAD
 from entente.tracking.store import root
 from entente.training.loss import LabelSmoothedCrossEntropy
 from entente.training.parallel_data import ParallelData
-from pipelines.benchmarks.case import DTYPES, SIZES, Case, Timing, matrix_rate, peak_memory, serve, windows
+from pipelines.benchmarks.case import DTYPES, SIZES, Case, Timing, matrix_rate, operations, peak_memory, serve, windows
 from pipelines.benchmarks.yardstick import Tutorial
 from pipelines.compose import CONF, compose, plain
 
@@ -48,11 +47,9 @@ def measure(case: Case) -> Timing:
         return sum(update(batch) for batch in batches)
 
     found = windows(work, rounds=ROUNDS, device=case.device)
-    with FlopCounterMode(display=False) as counter:
-        pieces = work()
     return Timing(
         found,
-        counter.get_total_flops() / pieces,
+        operations(work),
         real_share(batches),
         matrix_rate(case.device, case.precision),
         peak_memory(case.device),

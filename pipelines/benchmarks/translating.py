@@ -4,10 +4,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from entente.decoding.translator import Decoding, Translator
-from entente.memory import keep_memory
 from entente.model.seq2seq import Seq2Seq
 from entente.model.weights import build
 from entente.options import construct
@@ -15,7 +13,7 @@ from entente.text.batches import pad
 from entente.text.corpus import read_lines
 from entente.text.subwords import EOS, PAD, Subwords
 from entente.tracking.store import root
-from pipelines.benchmarks.case import SIZES, Case, Timing, matrix_rate, peak_memory, serve, windows
+from pipelines.benchmarks.case import SIZES, Case, Timing, matrix_rate, operations, peak_memory, serve, windows
 from pipelines.benchmarks.training import tutorial
 from pipelines.compose import CONF, compose, plain
 
@@ -30,7 +28,6 @@ def measure(case: Case) -> Timing:
     sentences = list(read_lines(case.folder / "data/prepared/val.en"))[:SENTENCES]
     real = 1.0
     if case.system == "entente":
-        keep_memory()
         network = build(settings["model"], settings["subwords"]["vocabulary"])
         forced = {"beam": case.beam, "max_length_factor": 0.0, "max_length_offset": LENGTH}
         decoding = construct(Decoding, settings["decoding"] | forced, "decoding")
@@ -53,10 +50,7 @@ def measure(case: Case) -> Timing:
             return float(len(sentences))
 
     found = windows(work, rounds=ROUNDS, device=case.device)
-    with FlopCounterMode(display=False) as counter:
-        done = work()
-    flops = counter.get_total_flops() / done
-    return Timing(found, flops, real, matrix_rate(case.device, "fp32"), peak_memory(case.device))
+    return Timing(found, operations(work), real, matrix_rate(case.device, case.precision), peak_memory(case.device))
 
 
 def never_ending(network: Seq2Seq) -> Seq2Seq:

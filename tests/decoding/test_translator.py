@@ -1,9 +1,12 @@
 import json
 import shutil
+import threading
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,27 +20,11 @@ from entente.model.masks import padding_mask
 from entente.text.subwords import BOS, EOS, PAD, Subwords
 from tests.conftest import SENTENCES
 from tests.decoding.networks import Copy
+from tests.model.networks import options
 
 CPU = torch.device("cpu")
 DECODING = Decoding(beam=3, length_penalty=0.6, max_length_factor=1.0, max_length_offset=10, batch_tokens=2000)
-NETWORK = {
-    "kind": "transformer",
-    "width": 16,
-    "hidden": 32,
-    "heads": 2,
-    "encoder_layers": 1,
-    "decoder_layers": 2,
-    "dropout": 0.3,
-    "max_length": 40,
-    "encoder_positions": {"kind": "sinusoidal"},
-    "decoder_positions": {"kind": "sinusoidal"},
-    "encoder_attention": {"kind": "scaled_dot_product"},
-    "decoder_attention": {"kind": "scaled_dot_product"},
-    "cross_attention": {"kind": "scaled_dot_product"},
-    "decoder_layer": {"kind": "standard"},
-    "feed_forward": {"kind": "relu"},
-    "residual": {"kind": "pre_norm"},
-}
+NETWORK = options(hidden=32, heads=2, encoder_layers=1, dropout=0.3)
 
 
 @pytest.fixture(scope="session")
@@ -133,6 +120,47 @@ def test_hypotheses_of_a_split_sentence_combine_those_of_its_parts(copier: Trans
 def test_more_hypotheses_than_the_beam_holds_are_refused(copier: Translator, n: int) -> None:
     with pytest.raises(EntenteError, match="from 1 to the beam, 3"):
         copier.hypotheses(["I love you."], n)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)  # as the tests have it
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_batches_side_by_side_come_in_order_and_leave_the_threads_as_they_were(
+    copier: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentences = [f"{i} {'cat ' * (i % 7)}".strip() for i in range(60)]
+    seen = set()
+    step = copier.network.step
+
+    def watched(*arguments: Any) -> Any:
+        seen.add((threading.current_thread().name, torch.get_num_threads()))
+        return step(*arguments)
+
+    monkeypatch.setattr(copier.network, "step", watched)
+    several = Translator(copier.network, copier.subwords, replace(DECODING, batch_tokens=50), CPU)
+    assert list(several.translate(sentences)) == sentences
+    assert {threads for _, threads in seen} == {1}
+    assert threading.current_thread().name not in {name for name, _ in seen}
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_error_in_a_batch_is_raised_and_leaves_the_threads_as_they_were(
+    copier: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: Any) -> Any:
+        raise EntenteError("no")
+
+    monkeypatch.setattr(copier.network, "step", broken)
+    several = Translator(copier.network, copier.subwords, replace(DECODING, batch_tokens=50), CPU)
+    with pytest.raises(EntenteError, match="no"):
+        list(several.translate(SENTENCES * 10))
+    assert torch.get_num_threads() == 2
 
 
 def test_a_translation_does_not_depend_on_its_batch(folder: Path) -> None:

@@ -14,40 +14,28 @@ from entente.model.weights import build
 VOCABULARY, PAD, BOS, EOS = 31, 0, 2, 3
 
 
+SHAPE = {"width": 16, "encoder_layers": 2, "decoder_layers": 2, "dropout": 0.0, "max_length": 40}
+
+
 def options(**changes: Any) -> dict[str, Any]:
     """Options of a small Transformer as conf/model would give them."""
-    return {
-        "kind": "transformer",
-        "width": 16,
-        "hidden": 24,
-        "heads": 4,
-        "encoder_layers": 2,
-        "decoder_layers": 2,
-        "dropout": 0.0,
-        "max_length": 40,
-        "encoder_positions": {"kind": "sinusoidal"},
-        "decoder_positions": {"kind": "sinusoidal"},
-        "encoder_attention": {"kind": "scaled_dot_product"},
-        "decoder_attention": {"kind": "scaled_dot_product"},
-        "cross_attention": {"kind": "scaled_dot_product"},
-        "feed_forward": {"kind": "relu"},
-        "residual": {"kind": "pre_norm"},
-        "decoder_layer": {"kind": "standard"},
-    } | changes
+    ingredients = {
+        "encoder_positions": "sinusoidal",
+        "decoder_positions": "sinusoidal",
+        "encoder_attention": "scaled_dot_product",
+        "decoder_attention": "scaled_dot_product",
+        "cross_attention": "scaled_dot_product",
+        "feed_forward": "relu",
+        "residual": "pre_norm",
+        "decoder_layer": "standard",
+    }
+    chosen = {place: {"kind": kind} for place, kind in ingredients.items()}
+    return {"kind": "transformer", "hidden": 24, "heads": 4, **SHAPE, **chosen} | changes
 
 
 def recurrent_options(**changes: Any) -> dict[str, Any]:
     """Options of a small recurrent network as conf/model would give them."""
-    return {
-        "kind": "recurrent",
-        "width": 16,
-        "encoder_layers": 2,
-        "decoder_layers": 2,
-        "dropout": 0.0,
-        "max_length": 40,
-        "cell": {"kind": "gru"},
-        "attention": {"kind": "additive"},
-    } | changes
+    return {"kind": "recurrent", **SHAPE, "cell": {"kind": "gru"}, "attention": {"kind": "additive"}} | changes
 
 
 def network(**changes: Any) -> Seq2Seq:

@@ -30,6 +30,22 @@ def test_attention_is_visible_weights_times_values(kind: str) -> None:
         torch.testing.assert_close(weights.sum(-1), torch.ones(3, 2, 5))
 
 
+@pytest.mark.parametrize("kind", ["scaled_dot_product", "dot_product"])
+def test_in_bfloat16_results_and_gradients_are_those_of_float32_within_its_precision(kind: str) -> None:
+    core = ATTENTIONS[kind](heads=2, width=8)
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        q, k, v = (heads(3, 5, seed).div(2).bfloat16().to(dtype).requires_grad_() for seed in range(3))
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            out = core(q, k, v, None)
+        torch.autograd.backward([out.float().square().sum()])
+        found.append([out, q.grad, k.grad, v.grad])
+    for exact, rounded in zip(*found, strict=True):
+        assert exact is not None
+        assert rounded is not None
+        torch.testing.assert_close(rounded.float(), exact, rtol=0.02, atol=0.02)
+
+
 def test_identity_is_each_word_its_own_value() -> None:
     core = Identity(heads=2, width=8)
     q, k, v = heads(3, 2, 0), heads(3, 7, 1), heads(3, 7, 2)

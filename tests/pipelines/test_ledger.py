@@ -1,10 +1,8 @@
 """The ledger, from runs that a store holds: what they say is found again in docs/claims.md."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
 
 from entente.errors import EntenteError
 from entente.evaluation.report import write_table
@@ -12,7 +10,7 @@ from entente.model.weights import build, save
 from entente.tracking.records import EVALUATED
 from entente.tracking.runs import OWNER, Runs
 from pipelines import claims
-from pipelines.compose import compose
+from pipelines.compose import compose, plain
 from tests.model.networks import VOCABULARY, options
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
@@ -35,8 +33,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def train(root: Path, experiment: str, seed: int, right: int, loss: float, overrides: tuple[str, ...] = ()) -> None:
     """Record a run as a sweep's job does; the first `right` of its translations are."""
-    composed = compose([f"experiment={experiment}", f"seed={seed}", *overrides], ROOT / "conf")
-    parameters: Any = OmegaConf.to_container(composed, resolve=True)
+    parameters = plain(compose([f"experiment={experiment}", f"seed={seed}", *overrides], ROOT / "conf"))
     folder = root / "-".join([experiment, str(seed), *overrides])
     hypotheses = [french if number < right else "Rien." for number, french in enumerate(FRENCH)]
     rows = [

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
@@ -189,6 +190,19 @@ def test_the_model_folder_translates_by_itself(there: Path, tmp_path: Path) -> N
     assert not list(folder.glob("*.pkl")) + list(folder.glob("*.ckpt"))
 
 
+def test_operations_are_counted_in_the_thread_that_counts() -> None:
+    torch.set_num_threads(2)
+
+    def work() -> float:
+        assert torch.get_num_threads() == 1  # or a translator would work where the counter does not see it
+        torch.ones(3, 4) @ torch.ones(4, 5)
+        return 2.0
+
+    assert case.operations(work) == 3 * 4 * 5
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+
+
 @pytest.mark.parametrize(("task", "options"), [("training", ["--precisions", "fp32", "bf16"]), ("translating", [])])
 def test_speed_is_told_beside_the_yardsticks(
     there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], task: str, options: list[str]
@@ -200,25 +214,12 @@ def test_speed_is_told_beside_the_yardsticks(
     monkeypatch.setattr(case, "SQUARE", 64)
     monkeypatch.setattr(training, "BATCHES", 2)
     monkeypatch.setattr(translating, "SENTENCES", 8)
-    monkeypatch.setattr(benchmark, "SYSTEMS", ("entente", "torch"))
     measure = {"training": training.measure, "translating": translating.measure}[task]
     monkeypatch.setattr(case.Case, "time", measure)  # in this process, where coverage looks
     monkeypatch.setattr(Job, "prepare", lambda self, environment: None)
     monkeypatch.setattr(Job, "shared", there)
-    arguments = [
-        "benchmark",
-        task,
-        "--sizes",
-        "tiny",
-        "--recipe",
-        "default",
-        "--turns",
-        "1",
-        "--tokens",
-        "256",
-        *options,
-    ]
-    monkeypatch.setattr("sys.argv", arguments)
+    arguments = f"benchmark {task} --sizes tiny --recipe default --turns 1 --tokens 256"
+    monkeypatch.setattr("sys.argv", [*arguments.split(), *options])
     benchmark.main()
     table = capsys.readouterr().out
     assert "torch tiny fp32" in table

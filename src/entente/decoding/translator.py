@@ -72,7 +72,7 @@ class Translator:
     """Translates with a network in evaluation mode and float32. Order is kept; a blank line stays empty."""
 
     def __init__(self, network: Seq2Seq, subwords: Subwords, decoding: Decoding, device: torch.device) -> None:
-        """Move `network` to `device`, in float32 and evaluation mode."""
+        """Move `network` to `device`, in float32 and evaluation mode; this process keeps its memory from now on."""
         keep_memory()
         self.network = network.to(device=device, dtype=torch.float32).eval()
         self.subwords = subwords

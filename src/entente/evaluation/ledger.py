@@ -77,8 +77,8 @@ def on_multi30k(rows: Sequence[Row]) -> Section:
 def tuning(trials: Sequence[Trial]) -> Section:
     """List the trials that each kind of network had."""
     text = (
-        "Each kind of network had as many trials; `python -m pipelines.ablate --multirun sweep=tuning`, judged by "
-        "validation BLEU, seed 1."
+        "Each network listed had as many trials; the other RNNs were trained at the rate that was best for these. "
+        "`python -m pipelines.ablate --multirun sweep=tuning`, judged by validation BLEU, seed 1."
     )
     rows = [[trial.what, trial.peak, f"{trial.bleu:.1f}"] for trial in trials]
     return Section("Tuning", text, ["network", "peak of the learning rate", "validation BLEU"], rows)

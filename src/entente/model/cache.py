@@ -1,15 +1,38 @@
 """The decoder's memory between two steps: keys and values, so that no word is read twice."""
 
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import torch
 from torch import Tensor
 
 
-def sentences(rows: Tensor, hypotheses: int) -> Tensor:
-    """Return whose hypotheses `rows` are: rows (A N,), N `hypotheses` of each sentence side by side -> (A,)."""
-    return rows[::hypotheses] // hypotheses
+@dataclass(frozen=True)
+class SharedSource(ABC):
+    """A decoder's state, N hypotheses side by side for each sentence, of whose source there is one copy."""
+
+    src_mask: Tensor  # (R/N, 1, 1, S)
+    hypotheses: int = field(default=1, kw_only=True)  # N
+
+    @abstractmethod
+    def reorder(self, rows: Tensor) -> Self:
+        """Keep `rows` (R,), each from its own sentence: what is of the source stays where it lies."""
+
+    @abstractmethod
+    def of_sources(self, rows: Tensor) -> Self:
+        """Keep the sources `rows` (A,), but for their mask."""
+
+    def expand(self, hypotheses: int) -> Self:
+        """Make `hypotheses` of each."""
+        rows = torch.arange(len(self.src_mask) * self.hypotheses, device=self.src_mask.device)
+        return replace(self.reorder(rows.repeat_interleave(hypotheses)), hypotheses=self.hypotheses * hypotheses)
+
+    def select(self, rows: Tensor) -> Self:
+        """Keep `rows` (A N,) and their sources."""
+        whose = rows[:: self.hypotheses] // self.hypotheses  # (A,)
+        kept = self.reorder(rows).of_sources(whose)
+        return replace(kept, src_mask=self.src_mask.index_select(0, whose))
 
 
 @dataclass(frozen=True)
@@ -42,25 +65,16 @@ class Past:
 
 
 @dataclass(frozen=True)
-class Cache:
-    """The state of a Transformer decoder: a Past for each layer, the sources' mask (R/N, 1, 1, S), words read."""
+class Cache(SharedSource):
+    """The state of a Transformer decoder: a Past for each layer, and how many words it has read."""
 
     layers: tuple[Past, ...]
-    src_mask: Tensor
     length: int
-    hypotheses: int = 1  # N
-
-    def expand(self, hypotheses: int) -> Self:
-        """Make `hypotheses` of each."""
-        rows = torch.arange(len(self.layers[0].k), device=self.src_mask.device).repeat_interleave(hypotheses)
-        return replace(self.reorder(rows), hypotheses=self.hypotheses * hypotheses)
 
     def reorder(self, rows: Tensor) -> Self:
-        """Keep `rows` (R,), each from its own sentence: what is of the source stays where it lies."""
+        """Keep the keys and values of the targets `rows` (R,)."""
         return replace(self, layers=tuple(past.take(rows) for past in self.layers))
 
-    def select(self, rows: Tensor) -> Self:
-        """Keep `rows` (A N,) and their sources."""
-        whose = sentences(rows, self.hypotheses)
-        layers = tuple(past.take(rows).take_sources(whose) for past in self.layers)
-        return replace(self, layers=layers, src_mask=self.src_mask.index_select(0, whose))
+    def of_sources(self, rows: Tensor) -> Self:
+        """Keep the keys and values of the memories `rows` (A,)."""
+        return replace(self, layers=tuple(past.take_sources(rows) for past in self.layers))

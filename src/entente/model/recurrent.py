@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from entente.errors import EntenteError
-from entente.model.cache import sentences
+from entente.model.cache import SharedSource
 from entente.model.cells import CELLS, READERS, Cell, Kept
 from entente.model.dropout import Dropout
 from entente.model.recurrent_attention import RECURRENT_ATTENTIONS, RecurrentAttention
@@ -22,31 +22,22 @@ Reader = nn.GRU | nn.LSTM
 
 
 @dataclass(frozen=True)
-class RecurrentState:
+class RecurrentState(SharedSource):
     """What the decoder remembers: what its cells kept, bottom first, its last output, and the source it looks at."""
 
     cells: tuple[Kept, ...]  # (R, D) each
     output: Tensor  # (R, D)
     k: Tensor  # (R/N, 1, S, D)
     v: Tensor  # (R/N, 1, S, D)
-    src_mask: Tensor  # (R/N, 1, 1, S)
-    hypotheses: int = 1  # N
-
-    def expand(self, hypotheses: int) -> Self:
-        """Make `hypotheses` of each."""
-        rows = torch.arange(len(self.output), device=self.output.device).repeat_interleave(hypotheses)
-        return replace(self.reorder(rows), hypotheses=self.hypotheses * hypotheses)
 
     def reorder(self, rows: Tensor) -> Self:
-        """Keep `rows` (R,), each from its own sentence."""
+        """Keep what is of the targets `rows` (R,)."""
         cells = tuple(tuple(tensor.index_select(0, rows) for tensor in kept) for kept in self.cells)
         return replace(self, cells=cells, output=self.output.index_select(0, rows))
 
-    def select(self, rows: Tensor) -> Self:
-        """Keep `rows` (A N,) and their sources."""
-        whose = sentences(rows, self.hypotheses)
-        k, v, src_mask = (tensor.index_select(0, whose) for tensor in (self.k, self.v, self.src_mask))
-        return replace(self.reorder(rows), k=k, v=v, src_mask=src_mask)
+    def of_sources(self, rows: Tensor) -> Self:
+        """Keep the keys and values `rows` (A,)."""
+        return replace(self, k=self.k.index_select(0, rows), v=self.v.index_select(0, rows))
 
 
 class RecurrentEncoder(nn.Module):
@@ -91,7 +82,7 @@ class RecurrentDecoder(nn.Module):
         summary = summarise(memory, src_mask)  # (B, D)
         kept = iter(self.begin(summary).tanh().split(memory.shape[2], dim=1))  # (B, D) each
         cells = tuple(tuple(next(kept) for _ in range(cell.keeps)) for cell in self.cells)
-        return RecurrentState(cells, torch.zeros_like(summary), *self.cross_attention.read(memory, summary), src_mask)
+        return RecurrentState(src_mask, cells, torch.zeros_like(summary), *self.cross_attention.read(memory, summary))
 
     def forward(self, x: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         """Read embedded words x (B, T, D) in turn -> the outputs (B, T, D), and the state after the last one."""

@@ -120,7 +120,7 @@ class Transformer(TransformerNetwork[Cache]):
     def start(self, memory: Tensor, src_mask: Tensor) -> Cache:
         """Project the memory (B, S, D) once for all words to come."""
         layers = tuple(Past.begin(*layer.cross_attention.read(memory)) for layer in self.decoder)
-        return Cache(layers, src_mask, 0)
+        return Cache(src_mask, layers, 0)
 
     def step(self, tokens: Tensor, state: Cache) -> tuple[Tensor, Cache]:
         """tokens (B,) int64 -> logits (B, V), and the cache with their keys and values."""

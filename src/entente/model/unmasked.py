@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from entente.model.cache import sentences
+from entente.model.cache import SharedSource
 from entente.model.masks import padding_mask
 from entente.model.transformer import TransformerNetwork
 
@@ -14,28 +14,19 @@ PAD = 0  # as seq2seq's contract has it
 
 
 @dataclass(frozen=True)
-class Prefix:
-    """The targets so far, ids (R, t), with the memory (R/N, S, D) and its mask (R/N, 1, 1, S)."""
+class Prefix(SharedSource):
+    """The targets so far, ids (R, t), and the memory (R/N, S, D)."""
 
-    ids: Tensor
     memory: Tensor
-    src_mask: Tensor
-    hypotheses: int = 1  # N
-
-    def expand(self, hypotheses: int) -> Self:
-        """Make `hypotheses` of each."""
-        ids = self.ids.repeat_interleave(hypotheses, 0)
-        return replace(self, ids=ids, hypotheses=self.hypotheses * hypotheses)
+    ids: Tensor
 
     def reorder(self, rows: Tensor) -> Self:
-        """Keep `rows` (R,), each from its own sentence."""
+        """Keep the targets `rows` (R,)."""
         return replace(self, ids=self.ids.index_select(0, rows))
 
-    def select(self, rows: Tensor) -> Self:
-        """Keep `rows` (A N,) and their sources."""
-        whose = sentences(rows, self.hypotheses)
-        memory, src_mask = self.memory.index_select(0, whose), self.src_mask.index_select(0, whose)
-        return replace(self.reorder(rows), memory=memory, src_mask=src_mask)
+    def of_sources(self, rows: Tensor) -> Self:
+        """Keep the memories `rows` (A,)."""
+        return replace(self, memory=self.memory.index_select(0, rows))
 
 
 class UnmaskedTransformer(TransformerNetwork[Prefix]):
@@ -52,7 +43,7 @@ class UnmaskedTransformer(TransformerNetwork[Prefix]):
 
     def start(self, memory: Tensor, src_mask: Tensor) -> Prefix:
         """Begin with nothing read: memory (B, S, D), src_mask (B, 1, 1, S)."""
-        return Prefix(torch.empty(len(memory), 0, dtype=torch.int64, device=memory.device), memory, src_mask)
+        return Prefix(src_mask, memory, torch.empty(len(memory), 0, dtype=torch.int64, device=memory.device))
 
     def step(self, tokens: Tensor, state: Prefix) -> tuple[Tensor, Prefix]:
         """tokens (B,) int64 -> logits (B, V) after the whole prefix, read anew."""
