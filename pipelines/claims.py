@@ -1,14 +1,15 @@
 """The ledger of claims, from what MLflow recorded: `python -m pipelines.claims` writes docs/claims.md.
 
 It takes the latest finished run of each ablation and seed that has the default's corpus, subwords and training, and
-the latest benchmark of networks. What makes a claim hold stands in evaluation/claims.
+the latest benchmark of networks; those that it took it keeps in docs/claims, a file for each, and they go on counting
+where the store has no newer ones. What makes a claim hold stands in evaluation/claims.
 """
 
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from operator import truediv
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter, truediv
 from pathlib import Path
 from statistics import median
 
@@ -22,14 +23,18 @@ from entente.evaluation.outcomes import Outcome, sample
 from entente.model.attention import AttentionCore
 from entente.model.masks import padding_mask
 from entente.model.weights import load
-from entente.text.corpus import replacing
+from entente.text.corpus import replacing, replacing_folder
+from entente.tracking.archive import COMMIT, archive, read_archive
 from entente.tracking.records import EVALUATED, Record, Records
 from entente.tracking.runs import flatten
 from entente.tracking.store import root
 from pipelines.compose import CONF, compose, plain
-from pipelines.report import outcome
+from pipelines.report import SPEED, outcome
 
 LEDGER = Path("docs/claims.md")
+KEPT = LEDGER.with_suffix("")
+CURVES = (SPEED, "val/loss", "val/accuracy", "val/bleu")
+BENCHMARK = "entente.kind"
 DECISIVE = ("corpus", "subwords", "model", "training", "trainer", "decoding")
 PEAK = "training.schedule.peak"
 MULTI30K = ("recipe=multi30k", "training.updates=2600")  # some 5 million target pieces
@@ -42,7 +47,7 @@ Outcomes = list[Outcome]
 @for_people
 def main() -> None:
     """Write the ledger."""
-    records = Records(str(compose([], root() / CONF).tracking.experiment))
+    records = known()
     settings = dict.fromkeys(claim.trained for claim in CLAIMS)
     found = {trained: runs(records, [trained] if trained else []) for trained in settings}
     if BASELINE not in {name for name, _ in found[None]}:
@@ -53,12 +58,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         outcomes = {trained: _outcomes(own, Path(place)) for trained, own in found.items()}
         benchmark = latest_benchmark(records)
-        figures = measured(outcomes, benchmark) | of_networks(found[None], Path(place))
-        real = runs(records, MULTI30K)
+        exact = of_networks(found[None], Path(place))
+        figures = measured(outcomes, benchmark)
+        figures |= {name: [value] for own in exact.values() for name, value in own.items()}
+        real, tried = runs(records, MULTI30K), trials(records)
         sections = [
             on_multi30k(real_corpus(_outcomes(real, Path(place)))),
             speed(speeds(benchmark) if benchmark else {}),
-            tuning(trials(records)),
+            tuning([Trial(*key, max(bleu for _, bleu in record.curve("val/bleu"))) for key, record in tried.items()]),
         ]
     evidence = [examine(claim, outcomes[claim.trained], figures) for claim in CLAIMS]
     made = [line for trained, own in found.items() for line in origins(own, [trained] if trained else [])]
@@ -67,17 +74,42 @@ def main() -> None:
         made.append(_origin("speed", "", "python -m pipelines.benchmark networks", [benchmark]))
     with replacing(root() / LEDGER) as temporary:
         temporary.write_text(ledger(evidence, sections, made), encoding="utf-8")
+    networks = [*(record for own in found.values() for record in own.values()), *real.values(), *tried.values()]
+    keep({record.id: record for record in networks}.values(), benchmark, exact)
     print(f"{LEDGER}: " + ", ".join(f"{n}. {verdict(one)}" for n, one in enumerate(evidence, start=1)))
 
 
-def runs(records: Records, overrides: Sequence[str]) -> Found:
+def known() -> list[Record]:
+    """Return the ablations' runs and the benchmarks that the store or docs/claims has, the latest first."""
+    store = Records(str(compose([], root() / CONF).tracking.experiment))
+    kept = [read_archive(file) for file in sorted((root() / KEPT).glob("*.zip"))]
+    stored = [*store.tagged("entente.ablation"), *store.tagged(BENCHMARK, "benchmark")]
+    return sorted({record.id: record for record in [*kept, *stored]}.values(), key=attrgetter("began"), reverse=True)
+
+
+def keep(networks: Iterable[Record], benchmark: Record | None, exact: Mapping[str, Mapping[str, float]]) -> None:
+    """Keep what the ledger was made from, and that alone, in docs/claims, and by run what is `exact` of its network."""
+    with replacing_folder(root() / KEPT) as folder:
+        for record in networks:
+            archive(record, folder / _file(record), CURVES, ["evaluation"], exact.get(record.id, {}))
+        if benchmark:
+            archive(benchmark, folder / _file(benchmark), benchmark.figures, [], {})
+
+
+def _file(record: Record) -> str:
+    seed = f" seed={record.parameters['seed']}" if "seed" in record.parameters else ""
+    name = record.tags.get("entente.ablation", record.tags.get(BENCHMARK, ""))
+    return re.sub(r"[^\w.=]+", "-", f"{name}{seed} {record.id[:8]}.zip")
+
+
+def runs(records: Sequence[Record], overrides: Sequence[str]) -> Found:
     """Return the latest evaluated run of each ablation and seed that was made as its experiment says, and `overrides`.
 
     Runs of an experiment that has changed since, or was told something else beside, are none.
     """
     wanted = {name: _composed(name, overrides) for name in ABLATIONS}
     found: Found = {}
-    for record in records.tagged("entente.ablation"):
+    for record in records:
         own = _decisive(record.parameters)
         name = next(
             (name for name in ABLATIONS if wanted[name] == own), None
@@ -87,18 +119,18 @@ def runs(records: Records, overrides: Sequence[str]) -> Found:
     return dict(sorted(found.items(), key=lambda item: (ABLATIONS.index(item[0][0]), item[0][1])))
 
 
-def trials(records: Records) -> list[Trial]:
+def trials(records: Sequence[Record]) -> dict[tuple[str, str], Record]:
     """Return the trainings that differ from their experiment in the learning rate's peak at most, with its seed.
 
-    None of a network that was tried at one rate only.
+    By ablation and peak; none of a network that was tried at one rate only.
     """
     seed = str(compose([], root() / CONF).seed)
     done = [
         record
-        for record in records.tagged("entente.ablation")
-        if EVALUATED in record.figures and record.parameters["seed"] == seed and PEAK in record.parameters
+        for record in records
+        if EVALUATED in record.figures and record.parameters.get("seed") == seed and PEAK in record.parameters
     ]
-    found: dict[tuple[str, str], Trial] = {}
+    found: dict[tuple[str, str], Record] = {}
     for name in ABLATIONS:
         wanted = _composed(name, [])
         del wanted[PEAK]
@@ -106,10 +138,10 @@ def trials(records: Records) -> list[Trial]:
             own = _decisive(record.parameters)
             peak = own.pop(PEAK)
             if own == wanted:
-                found.setdefault((name, peak), Trial(name, peak, max(bleu for _, bleu in record.curve("val/bleu"))))
+                found.setdefault((name, peak), record)
     several = Counter(name for name, _ in found)
     order = sorted(found, key=lambda key: (ABLATIONS.index(key[0]), float(key[1])))
-    return [found[key] for key in order if several[key[0]] > 1]
+    return {key: found[key] for key in order if several[key[0]] > 1}
 
 
 def _composed(experiment: str, overrides: Sequence[str]) -> dict[str, str]:
@@ -161,26 +193,26 @@ def measured(outcomes: Mapping[str | None, Outcomes], benchmark: Record | None) 
     return figures
 
 
-def of_networks(found: Found, place: Path) -> dict[str, list[float]]:
-    """Return what is exact, measured on trained networks as far as there are some."""
-    figures: dict[str, list[float]] = {}
+def of_networks(found: Found, place: Path) -> dict[str, dict[str, float]]:
+    """Return what is exact, by run, measured on trained networks as far as there are some; or as it was kept."""
+    figures: dict[str, dict[str, float]] = {}
     for name, ablation, measure in (
         ("equivariance", "no_positions_encoder", permuted_difference),
         ("linearity", BASELINE, nonlinearity),
     ):
         record = next((record for (other, _), record in found.items() if other == ablation), None)
-        if record:
-            figures[name] = [measure(record.fetch("model", place / f"model-{record.id}"))]
+        if record and name in record.figures:
+            figures[record.id] = {name: record.figures[name]}
+        elif record:
+            figures[record.id] = {name: measure(record.fetch("model", place / f"model-{record.id}"))}
     return figures
 
 
-def latest_benchmark(records: Records) -> Record | None:
+def latest_benchmark(records: Sequence[Record]) -> Record | None:
     """Return the latest benchmark of the baseline and all RNNs, if there is one."""
     figure = f"training length {LENGTH} tokens per second"
     wanted = {f"{name}/{figure}" for name in (BASELINE, *RNNS)}
-    return next(
-        (record for record in records.tagged("entente.kind", "benchmark") if wanted <= record.figures.keys()), None
-    )
+    return next((record for record in records if wanted <= record.figures.keys()), None)
 
 
 def speeds(benchmark: Record) -> dict[str, dict[str, float]]:
@@ -243,7 +275,7 @@ def origins(found: Found, extra: Sequence[str]) -> list[Origin]:
 
 def _origin(what: str, seeds: str, command: str, records: Sequence[Record]) -> Origin:
     machines = sorted({record.tags.get("entente.machine", "unknown") for record in records})
-    commits = sorted({record.tags.get("mlflow.source.git.commit", "unknown")[:7] for record in records})
+    commits = sorted({record.tags.get(COMMIT, "unknown")[:7] for record in records})
     days = sorted({f"{record.began:%Y-%m-%d}" for record in records})
     return Origin(what, seeds, command, "; ".join(machines), ", ".join(commits), ", ".join(days))
 

@@ -79,6 +79,38 @@ def test_the_ledger_says_what_the_runs_say(root: Path, capsys: pytest.CaptureFix
     assert "| no_mask | 0." not in ledger  # one trial is no choice
 
 
+def test_the_ledger_can_be_written_without_the_store(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in SEEDS:
+        train(root, "baseline", seed, right=38 + seed, loss=0.5)
+        train(root, "no_mask", seed, right=seed, loss=0.001)
+    claims.main()
+    ledger, kept = (root / "docs/claims.md").read_bytes(), archives(root)
+    assert len(kept) == 4
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'another.db'}")
+    claims.main()
+    assert (root / "docs/claims.md").read_bytes() == ledger
+    assert archives(root) == kept
+
+    train(root, "no_mask", 2, right=9, loss=0.002)  # a newer run takes the place of the one that was kept
+    claims.main()
+    assert (root / "docs/claims.md").read_bytes() != ledger
+    assert len(archives(root)) == 4
+    assert archives(root) != kept
+
+
+def archives(root: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (root / "docs/claims").iterdir()}
+
+
+def test_a_damaged_archive_is_named(root: Path) -> None:
+    train(root, "baseline", 1, right=38, loss=0.5)
+    (root / "docs/claims").mkdir()
+    (root / "docs/claims/half.zip").write_bytes(b"PK")
+    with pytest.raises(SystemExit, match=r"half.zip is no archived run"):
+        claims.main()
+    assert not (root / "docs/claims.md").exists()
+
+
 def test_without_a_baseline_there_is_no_ledger(root: Path) -> None:
     with pytest.raises(SystemExit, match="no finished run of the baseline"):
         claims.main()

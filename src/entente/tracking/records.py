@@ -1,5 +1,6 @@
 """Runs as one reads them again: figures, curves and files of what was recorded."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,10 +17,9 @@ EVALUATED = "decode/sentences_per_second"  # a figure that every evaluation logs
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(ABC):
     """One run: its latest figures, and the way to its curves and files."""
 
-    client: MlflowClient
     id: str
     name: str
     figures: dict[str, float]
@@ -27,12 +27,27 @@ class Record:
     tags: dict[str, str]
     began: datetime
 
+    @abstractmethod
     def curve(self, figure: str) -> list[tuple[int, float]]:
         """Return the points (step, value) of a figure, in order; none where it was not logged."""
+
+    @abstractmethod
+    def fetch(self, artifact: str, into: Path) -> Path:
+        """Return a copy, in the folder `into`, of a file or folder. Raises EntenteError where the run has none."""
+
+
+@dataclass(frozen=True)
+class Stored(Record):
+    """A run in the tracking store."""
+
+    client: MlflowClient
+
+    def curve(self, figure: str) -> list[tuple[int, float]]:
+        """Ask the store for the points."""
         return [(point.step, point.value) for point in self.client.get_metric_history(self.id, figure)]
 
     def fetch(self, artifact: str, into: Path) -> Path:
-        """Return a copy, in the folder `into`, of a file or folder. Raises EntenteError where the run has none."""
+        """Download from the store."""
         into.mkdir(parents=True, exist_ok=True)
         try:
             return Path(self.client.download_artifacts(self.id, artifact, str(into)))
@@ -87,4 +102,4 @@ class Records:
     def _record(self, run: mlflow.entities.Run) -> Record:
         name = run.info.run_name or run.info.run_id
         began = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
-        return Record(self._client, run.info.run_id, name, run.data.metrics, run.data.params, run.data.tags, began)
+        return Stored(run.info.run_id, name, run.data.metrics, run.data.params, run.data.tags, began, self._client)
