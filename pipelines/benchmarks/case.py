@@ -26,7 +26,11 @@ SQUARE = 2048  # the side of the matrices whose product says what the machine ca
 
 @dataclass(frozen=True)
 class Case:
-    """What is timed: `task` by `system` (entente, or torch: the yardstick), of a size, in a precision, on a device."""
+    """What is timed: `task` by `system`, of a size, in a precision, on a device.
+
+    Systems: entente; torch, the yardstick; marian, of Hugging Face, and the same told to keep its memory as we are;
+    ctranslate2, in float32 or int8.
+    """
 
     task: str
     system: str
@@ -36,7 +40,9 @@ class Case:
     recipe: str
     prepared: str  # folder in which the recipe's corpus was prepared
     tokens: int  # of a batch when training, padding included
+    accumulate: int  # batches of an update
     beam: int
+    without: str = ""  # one of the things that make ours fast
 
     @property
     def folder(self) -> Path:
@@ -55,7 +61,7 @@ class Timing:
     """What one process found: units of work a second in each window, and what a unit is made of."""
 
     per_second: list[float]
-    flops: float  # floating-point operations of the products in a unit
+    flops: float  # floating-point operations of the products in a unit; 0 where they cannot be counted
     real: float  # share of computed positions that are no padding
     matrix_rate: float  # operations a second that a large product reaches in this precision
     memory: float  # MiB, at its peak

@@ -71,11 +71,17 @@ def _log(table: Path, found: dict[tuple[str, str], list[float]]) -> None:
 
 def training(network: Seq2Seq, length: int) -> Measure:
     """Return what measures the target tokens a second of updates on sentences of this length (pieces)."""
+    again = update(network, length)
+    return lambda: _rate(again)
+
+
+def update(network: Seq2Seq, length: int) -> Callable[[], int]:
+    """Return what updates a network on one batch of such sentences, and says how many target tokens that were."""
     loss = LabelSmoothedCrossEntropy(smoothing=0.1, ignored=PAD)
     adam = torch.optim.Adam(network.parameters(), fused=True)
     src, src_mask, tgt_in, tgt_out = _sentences(network.vocabulary, max(1, TOKENS // length), length)
 
-    def update() -> int:
+    def once() -> int:
         network.train()
         adam.zero_grad()
         x = network.read(tgt_in, network.encode(src, src_mask), src_mask)
@@ -84,7 +90,7 @@ def training(network: Seq2Seq, length: int) -> Measure:
         adam.step()
         return tgt_out.numel()
 
-    return lambda: _rate(update)
+    return once
 
 
 def decoding(network: Seq2Seq, batch: int) -> Measure:

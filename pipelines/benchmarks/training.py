@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from entente.memory import keep_memory
+from entente.model.attention import AttentionCore
+from entente.model.dropout import Dropout
 from entente.model.seq2seq import Seq2Seq
 from entente.model.weights import build
 from entente.text.batches import Batch, collate
@@ -20,7 +23,7 @@ from pipelines.benchmarks.case import DTYPES, SIZES, Case, Timing, matrix_rate, 
 from pipelines.benchmarks.yardstick import Tutorial
 from pipelines.compose import CONF, compose, plain
 
-BATCHES, ROUNDS = 8, 5  # the same batches in every window, so that windows differ by the machine alone
+UPDATES, ROUNDS = 5, 3  # the same updates in every window, so that windows differ by the machine alone
 SENTENCES = 128  # in a batch of the yardstick, drawn at random as tutorials do
 
 
@@ -29,22 +32,29 @@ def measure(case: Case) -> Timing:
     torch.manual_seed(1)
     settings = plain(compose([f"recipe={case.recipe}", *SIZES[case.size]], root() / CONF))
     ids = case.folder / "data/encoded"
-    data = ParallelData(ids, tokens=case.tokens, accumulate=1, workers=0, seed=1, languages=("en", "fr"))
+    shape = {"tokens": case.tokens, "accumulate": case.accumulate}
+    data = ParallelData(ids, **shape, workers=0, seed=1, languages=("en", "fr"))
     smoothing = float(settings["training"]["smoothing"])
-    network: nn.Module
-    if case.system == "entente":
+    network = other(case.system, settings["model"], settings["subwords"]["vocabulary"])
+    rows = data.batches.epoch(0)[: case.accumulate * UPDATES]
+    losses: Callable[[Batch], Tensor]
+    if network is None:
         network = build(settings["model"], settings["subwords"]["vocabulary"])
-        losses, rows = _ours(network, smoothing), data.batches.epoch(0)[:BATCHES]
-        keep_memory()
+        losses = (_plain_loss if case.without == "loss" else _ours)(network, smoothing)
+        _slow_down(network, case.without)
     else:
-        network = tutorial(settings["model"], settings["subwords"]["vocabulary"])
-        losses, rows = partial(network.loss, smoothing=smoothing), at_random(len(data.train))
+        losses = partial(network.loss, smoothing=smoothing)
+    if case.system == "torch" or case.without == "sorting":
+        rows = at_random(len(data.train))
+    if case.system in ("entente", "marian_kept") and case.without != "memory":
+        keep_memory()
     network.to(case.device).train()
     update = _update(network, losses, case)
     batches = [collate([data.train[row] for row in batch]).to(case.device) for batch in rows]
+    updates = [batches[start : start + case.accumulate] for start in range(0, len(batches), case.accumulate)]
 
     def work() -> float:
-        return sum(update(batch) for batch in batches)
+        return sum(update(own) for own in updates)
 
     found = windows(work, rounds=ROUNDS, device=case.device)
     return Timing(
@@ -58,7 +68,7 @@ def measure(case: Case) -> Timing:
 
 def at_random(pairs: int) -> list[list[int]]:
     """Return batches of any sentences, as tutorials make them."""
-    drawn = np.random.default_rng(1).permutation(pairs)[: BATCHES * SENTENCES]
+    drawn = np.random.default_rng(1).permutation(pairs)[: UPDATES * SENTENCES]
     return [drawn[start : start + SENTENCES].tolist() for start in range(0, len(drawn), SENTENCES)]
 
 
@@ -73,26 +83,53 @@ def _ours(network: Seq2Seq, smoothing: float) -> Callable[[Batch], Tensor]:
     return of
 
 
-def _update(network: nn.Module, losses: Callable[[Batch], Tensor], case: Case) -> Callable[[Batch], float]:
-    adam = torch.optim.Adam(network.parameters(), 1e-4, fused=case.system == "entente")
+def _plain_loss(network: Seq2Seq, smoothing: float) -> Callable[[Batch], Tensor]:
+    def of(batch: Batch) -> Tensor:
+        logits = network(batch.src, batch.src_mask, batch.tgt_in)
+        return F.cross_entropy(
+            logits.flatten(0, 1), batch.tgt_out.flatten(), ignore_index=PAD, label_smoothing=smoothing
+        )
 
-    def update(batch: Batch) -> float:
+    return of
+
+
+def _slow_down(network: nn.Module, without: str) -> None:
+    """Take PyTorch's fused attention, or our dropout, from a network."""
+    for module in network.modules():
+        if without == "attention" and isinstance(module, AttentionCore):
+            module.forward = partial(AttentionCore.forward, module)  # type: ignore[method-assign]
+        if without == "dropout" and isinstance(module, Dropout):
+            module.forward = partial(F.dropout, p=module.rate)  # type: ignore[method-assign]
+
+
+def _update(network: nn.Module, losses: Callable[[Batch], Tensor], case: Case) -> Callable[[Sequence[Batch]], float]:
+    fused = case.system == "entente" and case.without != "fused_adam"
+    adam = torch.optim.Adam(network.parameters(), 1e-4, fused=fused)
+
+    def update(batches: Sequence[Batch]) -> float:
         adam.zero_grad()
-        with torch.autocast(case.device, DTYPES[case.precision], enabled=case.precision != "fp32"):
-            loss = losses(batch)
-        torch.autograd.backward(loss)
+        for batch in batches:
+            with torch.autocast(case.device, DTYPES[case.precision], enabled=case.precision != "fp32"):
+                loss = losses(batch) / len(batches)
+            torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         adam.step()
-        return float((batch.tgt_out != PAD).sum())
+        return float(sum(batch.words for batch in batches))
 
     return update
 
 
-def tutorial(model: dict[str, Any], vocabulary: int) -> Tutorial:
-    """Build the yardstick in the shape of one of our configurations."""
+def other(system: str, model: dict[str, Any], vocabulary: int) -> Any:
+    """Build another system's network in the shape of one of our configurations; nothing for ours."""
     layers = model["encoder_layers"], model["decoder_layers"]
     shape = {name: model[name] for name in ("width", "hidden", "heads", "dropout")}
-    return Tutorial(vocabulary=vocabulary, layers=layers, **shape)
+    if system == "torch":
+        return Tutorial(vocabulary=vocabulary, layers=layers, **shape)
+    if system.startswith("marian"):
+        from pipelines.benchmarks.marian import Marian  # its library is no dependency of ours
+
+        return Marian(vocabulary=vocabulary, layers=layers, **shape)
+    return None
 
 
 def real_share(batches: Sequence[Batch]) -> float:

@@ -1,5 +1,8 @@
 """Translation speed: sentences a second, from text to text, every translation forced to one length."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -11,11 +14,14 @@ from entente.model.weights import build
 from entente.options import construct
 from entente.text.batches import pad
 from entente.text.corpus import read_lines
-from entente.text.subwords import EOS, PAD, Subwords
+from entente.text.subwords import EOS, Subwords
 from entente.tracking.store import root
 from pipelines.benchmarks.case import SIZES, Case, Timing, matrix_rate, operations, peak_memory, serve, windows
-from pipelines.benchmarks.training import tutorial
+from pipelines.benchmarks.training import other
 from pipelines.compose import CONF, compose, plain
+
+Settings = dict[str, Any]
+Translate = Callable[[Sequence[str]], list[str]]
 
 SENTENCES, BATCH, LENGTH, ROUNDS = 1000, 64, 20, 5  # of the validation set; a batch; pieces of a translation
 
@@ -24,33 +30,71 @@ def measure(case: Case) -> Timing:
     """Time translations by the case's system, with random weights."""
     torch.manual_seed(1)
     settings = plain(compose([f"recipe={case.recipe}", *SIZES[case.size]], root() / CONF))
-    subwords = Subwords(case.folder / "artifacts/subwords/subwords.model")
+    model = case.folder / "artifacts/subwords/subwords.model"
     sentences = list(read_lines(case.folder / "data/prepared/val.en"))[:SENTENCES]
-    real = 1.0
-    if case.system == "entente":
-        network = build(settings["model"], settings["subwords"]["vocabulary"])
-        forced = {"beam": case.beam, "max_length_factor": 0.0, "max_length_offset": LENGTH}
-        decoding = construct(Decoding, settings["decoding"] | forced, "decoding")
-        translator = Translator(never_ending(network), subwords, decoding, torch.device(case.device))
+    with TemporaryDirectory() as place:
+        if case.system == "entente":
+            translate = _ours(settings, Subwords(model), case)
+        elif case.system.startswith("ctranslate2"):
+            translate = _exported(settings, model, case, Path(place))
+        else:
+            translate = _others(settings, Subwords(model), case)
 
         def work() -> float:
-            return float(len(list(translator.translate(sentences))))
+            return float(len(translate(sentences)))
 
-    else:
-        yardstick = tutorial(settings["model"], settings["subwords"]["vocabulary"]).to(case.device).eval()
-        batches = [
-            pad([[*ids, EOS] for ids in subwords.encode(sentences[start : start + BATCH])]).to(case.device)
-            for start in range(0, len(sentences), BATCH)
-        ]
-        real = sum(int((src != PAD).sum()) for src in batches) / sum(src.numel() for src in batches)
+        found = windows(work, rounds=ROUNDS, device=case.device)
+        counted = operations(work)
+    return Timing(found, counted, 1.0, matrix_rate(case.device, case.precision), peak_memory(case.device))
 
-        def work() -> float:
-            for src in batches:
-                subwords.decode(yardstick.greedy(src, LENGTH).tolist())
-            return float(len(sentences))
 
-    found = windows(work, rounds=ROUNDS, device=case.device)
-    return Timing(found, operations(work), real, matrix_rate(case.device, case.precision), peak_memory(case.device))
+def _ours(settings: Settings, subwords: Subwords, case: Case) -> Translate:
+    network = never_ending(build(settings["model"], settings["subwords"]["vocabulary"]))
+    forced = {"beam": case.beam, "max_length_factor": 0.0, "max_length_offset": LENGTH}
+    decoding = construct(Decoding, settings["decoding"] | forced, "decoding")
+    translator = Translator(network, subwords, decoding, torch.device(case.device))
+    return lambda sentences: list(translator.translate(sentences))
+
+
+def _others(settings: Settings, subwords: Subwords, case: Case) -> Translate:
+    network = other(case.system, settings["model"], settings["subwords"]["vocabulary"]).to(case.device).eval()
+
+    def translate(sentences: Sequence[str]) -> list[str]:
+        encoded = [[*ids, EOS] for ids in subwords.encode(sentences)]
+        order = sorted(range(len(encoded)), key=lambda number: len(encoded[number]))
+        found: dict[int, str] = {}
+        for start in range(0, len(order), BATCH):
+            numbers = order[start : start + BATCH]
+            src = pad([encoded[number] for number in numbers]).to(case.device)
+            ids = network.write(src, case.beam, LENGTH).tolist()
+            found.update(zip(numbers, subwords.decode(ids), strict=True))
+        return [found[number] for number in range(len(sentences))]
+
+    return translate
+
+
+def _exported(settings: Settings, model: Path, case: Case, place: Path) -> Translate:
+    import ctranslate2  # an option of ours, as exporting is
+    import sentencepiece
+
+    from entente.export.ctranslate2 import write
+
+    network = build(settings["model"], settings["subwords"]["vocabulary"])
+    quantization = "int8" if case.system.endswith("int8") else "float32"
+    write(network, settings["model"], model, place / "exported", quantization=quantization)
+    cores = torch.get_num_threads()  # several of one thread are faster than one of several
+    translator = ctranslate2.Translator(
+        str(place / "exported"), device=case.device, inter_threads=cores, intra_threads=1, compute_type=quantization
+    )
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(model))
+    forced = {"min_decoding_length": LENGTH, "max_decoding_length": LENGTH, "max_batch_size": BATCH}
+
+    def translate(sentences: Sequence[str]) -> list[str]:
+        source = pieces.encode(list(sentences), out_type=str)
+        found = translator.translate_batch(source, beam_size=case.beam, **forced)
+        return [pieces.decode(one.hypotheses[0]) for one in found]
+
+    return translate
 
 
 def never_ending(network: Seq2Seq) -> Seq2Seq:

@@ -48,8 +48,11 @@ class Tutorial(nn.Module):
         )
 
     @torch.inference_mode()
-    def greedy(self, src: Tensor, length: int) -> Tensor:
-        """Write `length` pieces for each of src (B, S), reading everything anew for every piece -> (B, length)."""
+    def write(self, src: Tensor, beam: int, length: int) -> Tensor:
+        """Write `length` pieces for each of src (B, S), reading everything anew for every piece -> (B, length).
+
+        Greedily, whatever the beam: tutorials go no further.
+        """
         warnings.filterwarnings("ignore", message="The PyTorch API of nested tensors")  # its encoder's quick path
         ids = torch.full((len(src), 1), BOS, device=src.device)
         for _ in range(length):

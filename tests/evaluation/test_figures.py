@@ -10,6 +10,7 @@ from matplotlib.image import imread
 from entente.errors import EntenteError
 from entente.evaluation.comparison import Row
 from entente.evaluation.figures import bars, by_length, curves, heat_map
+from entente.evaluation.speed_figures import growth, speeds
 
 Draw = Callable[[Path], None]
 LONG = "a_recurrent_network_with_additive_attention_over_a_single_vector"
@@ -26,11 +27,15 @@ ROWS = [a_row("baseline", 0, None), a_row("no_positions", -9, 0.001), a_row("$ge
 LOSSES = {name: [(update, 900 / update + rank) for update in (300, 600, 900)] for rank, name in enumerate("ab$c$")}
 LENGTHS = {"baseline": {"01-05": 90.0, "06-10": 80.0}, "no_positions": {"01-05": 70.0}}
 TABLE = {"baseline": {"order": 100.0, "negation": 97.5}, "no_positions": {"order": 3.0}}
+SPEEDS = {"ours": (900.0, 880.0, 950.0), "$theirs$": (300.0, 300.0, 300.0)}
+GROWTH = {"$pairs$": [(10.0, 0.1), (100.0, 1.0)], "lengths": [(16.0, 0.2), (64.0, 0.9)]}
 FIGURES: dict[str, Draw] = {
     "bars": lambda path: bars(ROWS, "A title with $mathematics$", "BLEU", path),
     "curves": lambda path: curves(LOSSES, "Loss", "nats", path),
     "by_length": lambda path: by_length(LENGTHS, "BLEU by length", path),
     "heat_map": lambda path: heat_map(TABLE, "Probes", "right answers, %", path),
+    "speeds": lambda path: speeds(SPEEDS, "Speed", "pieces/s", path),
+    "growth": lambda path: growth(GROWTH, "Time", "seconds", path),
 }
 
 
@@ -81,7 +86,7 @@ def test_nothing_is_cut_at_the_edges(draw: Draw, tmp_path: Path) -> None:
         lambda path: by_length({"a": {}}, "", path),
         lambda path: heat_map({"a": {}}, "", "", path),
     ],
-    ids=list(FIGURES),
+    ids=["bars", "curves", "by_length", "heat_map"],
 )
 def test_nothing_to_draw_is_said(draw: Draw, tmp_path: Path) -> None:
     with pytest.raises(EntenteError, match=r"nothing to draw in .*figure\.png"):

@@ -18,7 +18,7 @@ from entente.evaluation.claims import CLAIMS
 from pipelines.compose import compose
 from pipelines.job import DONE
 from pipelines.sweep import label, plan
-from tests.pipelines.test_pipeline import THIMBLE
+from tests.pipelines.thimble import THIMBLE
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
 ROOT = Path(__file__).parents[2]

@@ -6,69 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
 from entente.decoding.translator import Decoding, Translator
-from pipelines import attend, benchmark, dissect, download, encode, evaluate, learn_subwords, prepare, train
-from pipelines.benchmarks import case, training, translating
-from pipelines.compose import compose
-from pipelines.job import Job
+from pipelines import attend, dissect, evaluate, train
 
 ROOT = Path(__file__).parents[2]
-THIMBLE = [
-    "corpus.download.pairs=1500",
-    "corpus.download.val=40",
-    "corpus.download.test=30",
-    "corpus.download.compositional=20",
-    "corpus.download.longer=20",
-    "corpus.download.probes=4",
-    "subwords.vocabulary=700",
-    "model.width=16",
-    "model.hidden=16",
-    "model.heads=2",
-    "model.encoder_layers=1",
-    "model.decoder_layers=1",
-    "training.validation.sentences=20",
-    "trainer=smoke",
-    "evaluation.sentences=[The cat sleeps.]",
-    "evaluation.dissection.sentences=5",
-    "evaluation.dissection.probes=1",
-    "training.log_every=2",
-    "tracking.system_metrics_every_seconds=0.1",  # a thimble trains in under a second
-]
-
-
-def stand_in(root: Path, patch: pytest.MonkeyPatch) -> None:
-    for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME", "ENTENTE_PARENT_RUN_ID"):
-        patch.delenv(name, raising=False)
-    patch.setenv("DVC_ROOT", str(root))
-    patch.chdir(root)
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository in which every stage ran once."""
-    root = tmp_path_factory.mktemp("repository")
-    with pytest.MonkeyPatch.context() as patch:
-        stand_in(root, patch)
-        (root / "data").mkdir()
-        (root / "data" / "grammar").symlink_to(ROOT / "data" / "grammar")
-        shutil.copy(ROOT / "dvc.yaml", root)
-        for folder in ("src", "pipelines", "conf"):
-            (root / folder).symlink_to(ROOT / folder)
-        (root / "params.yaml").write_text(OmegaConf.to_yaml(compose(THIMBLE, ROOT / "conf")))
-        for stage in (download, prepare, learn_subwords, encode, train, attend, dissect, evaluate):
-            stage.main()
-    return root
-
-
-@pytest.fixture
-def there(built: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same repository, in which the test stands."""
-    stand_in(built, monkeypatch)
-    return built
 
 
 def outs(root: Path) -> dict[str, bytes]:
@@ -188,46 +132,3 @@ def test_the_model_folder_translates_by_itself(there: Path, tmp_path: Path) -> N
     assert list(elsewhere.translate(sentences)) == list(here.translate(sentences))
     assert next(iter(here.translate(["", "The cat sleeps."]))) == ""
     assert not list(folder.glob("*.pkl")) + list(folder.glob("*.ckpt"))
-
-
-def test_operations_are_counted_in_the_thread_that_counts() -> None:
-    torch.set_num_threads(2)
-
-    def work() -> float:
-        assert torch.get_num_threads() == 1  # or a translator would work where the counter does not see it
-        torch.ones(3, 4) @ torch.ones(4, 5)
-        return 2.0
-
-    assert case.operations(work) == 3 * 4 * 5
-    assert torch.get_num_threads() == 2
-    torch.set_num_threads(1)
-
-
-@pytest.mark.parametrize(("task", "options"), [("training", ["--precisions", "fp32", "bf16"]), ("translating", [])])
-def test_speed_is_told_beside_the_yardsticks(
-    there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], task: str, options: list[str]
-) -> None:
-    shape = tuple(option for option in THIMBLE if option.startswith(("model.", "subwords.", "corpus.")))
-    for module in (training, translating):
-        monkeypatch.setattr(module, "SIZES", {"tiny": shape})
-        monkeypatch.setattr(module, "ROUNDS", 1)
-    monkeypatch.setattr(case, "SQUARE", 64)
-    monkeypatch.setattr(training, "BATCHES", 2)
-    monkeypatch.setattr(translating, "SENTENCES", 8)
-    measure = {"training": training.measure, "translating": translating.measure}[task]
-    monkeypatch.setattr(case.Case, "time", measure)  # in this process, where coverage looks
-    monkeypatch.setattr(Job, "prepare", lambda self, environment: None)
-    monkeypatch.setattr(Job, "shared", there)
-    arguments = f"benchmark {task} --sizes tiny --recipe default --turns 1 --tokens 256"
-    monkeypatch.setattr("sys.argv", [*arguments.split(), *options])
-    benchmark.main()
-    table = capsys.readouterr().out
-    assert "torch tiny fp32" in table
-    file = json.loads((there / "ablations" / "benchmarks" / f"{task}.json").read_text())
-    assert [entry["system"] for entry in file["cases"]] == ["entente", "entente", "torch"]
-    for entry in file["cases"]:
-        (timing,) = entry["timings"]
-        assert timing["flops"] > 0
-        assert 0 < timing["real"] <= 1
-    ours, _, theirs = (entry["timings"][0] for entry in file["cases"])
-    assert task != "training" or ours["real"] > theirs["real"]

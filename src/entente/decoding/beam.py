@@ -128,7 +128,7 @@ def _top(logits: Tensor, count: int) -> Tensor:
     width = logits.shape[1] // SLICES
     if width < count:
         return logits.topk(count).indices
-    sliced = logits[:, : SLICES * width].unflatten(1, (SLICES, width))
+    sliced = logits[:, : SLICES * width].view(-1, SLICES, width)
     columns = sliced.amax(1).topk(count).indices  # (R, C)
     starts = torch.arange(0, SLICES * width, width, device=logits.device)[:, None]
     left_over = torch.arange(SLICES * width, logits.shape[1], device=logits.device).expand(len(logits), -1)

@@ -48,6 +48,7 @@ _WIDE, _HIGH, _ROW, _LABEL, _MARGIN = 4.6, 3.4, 0.2, 0.165, 0.12
 _CELL_WIDE, _CELL_HIGH = 0.44, 0.23
 _SLANTED: Mapping[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor", "parse_math": False}
 
+
 Interval = tuple[float, float]
 
 
@@ -88,7 +89,7 @@ class Estimate(Protocol):
 
 
 @contextmanager
-def _drawing(title: str, width: float, height: float, path: Path) -> Iterator[Axes]:
+def drawing(title: str, width: float, height: float, path: Path) -> Iterator[Axes]:
     """Hand out axes of so many inches, then write them as a PNG that has room for all that stands around them."""
     with style.context(STYLE, after_reset=True):
         figure = Figure(figsize=(width, height), dpi=_DPI)
@@ -111,8 +112,8 @@ def bars(rows: Sequence[Estimate], title: str, label: str, path: Path) -> None:
     """
     _refuse_nothing(rows, path)
     ranked = sorted(rows, key=lambda row: (-row.difference, row.ablation))
-    with _drawing(title, _WIDE, _ROW * (len(rows) + 0.6), path) as axes:
-        _plain(axes, "x", label, "")
+    with drawing(title, _WIDE, _ROW * (len(rows) + 0.6), path) as axes:
+        plain_axes(axes, "x", label, "")
         axes.set(ylim=(len(rows) - 0.5, -1.1))
         axes.set_yticks(range(len(rows)), [row.ablation for row in ranked], parse_math=False)
         for row in ranked:
@@ -153,8 +154,8 @@ def _numbers(axes: Axes, y: float, cells: Sequence[str]) -> None:
 
 def curves(curves: Mapping[str, Sequence[tuple[int, float]]], title: str, label: str, path: Path) -> None:
     """Draw a figure, named by `label`, against updates: a line each, the first one black for comparison."""
-    with _lines(curves, title, path) as axes:
-        _plain(axes, "both", "updates", label)
+    with line_plot(curves, title, path) as axes:
+        plain_axes(axes, "both", "updates", label)
         axes.xaxis.set_major_formatter("{x:,.0f}")
 
 
@@ -162,20 +163,20 @@ def by_length(buckets: Mapping[str, Mapping[str, float]], title: str, path: Path
     """Draw BLEU by bucket of source length (labels sort as lengths do): a line each, the first one black."""
     lengths = sorted({length for own in buckets.values() for length in own})
     lines = {name: [(lengths.index(length), own[length]) for length in sorted(own)] for name, own in buckets.items()}
-    with _lines(lines, title, path, marker="o") as axes:
-        _plain(axes, "both", "words in the source", "BLEU")
+    with line_plot(lines, title, path, marker="o") as axes:
+        plain_axes(axes, "both", "words in the source", "BLEU")
         axes.set_xticks(range(len(lengths)), lengths)
 
 
 @contextmanager
-def _lines(
+def line_plot(
     lines: Mapping[str, Sequence[tuple[float, float]]], title: str, path: Path, marker: str = ""
 ) -> Iterator[Axes]:
     """Hand out axes with lines told apart by colour and dash, then name each at its right end."""
     finite = {name: [point for point in own if isfinite(point[1])] for name, own in lines.items()}
     shown = {name: own for name, own in finite.items() if own}
     _refuse_nothing(shown, path)
-    with _drawing(title, _WIDE, max(_HIGH, _LABEL * len(shown)), path) as axes:
+    with drawing(title, _WIDE, max(_HIGH, _LABEL * len(shown)), path) as axes:
         looks = {name: _look(number) for number, name in enumerate(shown)}
         for name, own in shown.items():
             axes.plot(*zip(*own, strict=True), marker=marker, markersize=3, **looks[name])
@@ -238,7 +239,7 @@ def heat_map(
     _refuse_nothing(columns, path)
     table = np.array([[own.get(column, np.nan) for column in columns] for own in values.values()])
     shape = len(columns) * _CELL_WIDE, len(values) * _CELL_HIGH
-    with _drawing(title, *shape, path) as axes:
+    with drawing(title, *shape, path) as axes:
         axes.patch.set(facecolor=_PALE, hatch="/////")
         axes.tick_params(length=0, pad=3)
         axes.set_yticks(np.arange(len(values)) + 0.5, list(values), parse_math=False)
@@ -272,7 +273,7 @@ def _signed(value: float, digits: int = 1) -> str:
     return text.replace("-", "−") if float(text) else text[1:]
 
 
-def _plain(axes: Axes, grid: Literal["x", "both"], across: str, up: str) -> None:
+def plain_axes(axes: Axes, grid: Literal["x", "both"], across: str, up: str) -> None:
     """Leave of axes what a reader needs: two edges, a faint grid, and what they measure."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, color=_GRID, linewidth=0.5)

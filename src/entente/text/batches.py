@@ -1,7 +1,7 @@
 """Batches: pairs of like length together, so that nearly every computed position is a real word."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -16,23 +16,28 @@ from entente.text.subwords import BOS, PAD
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded pairs: src (B, S), src_mask (B, 1, 1, S) True = a word, tgt_in (B, T) from BOS on, tgt_out (B, T)."""
+    """Padded pairs: src (B, S), src_mask (B, 1, 1, S) True = a word, tgt_in (B, T) from BOS on, tgt_out (B, T).
+
+    `words` counts those of tgt_out, EOS among them: known before a GPU has to be asked for it.
+    """
 
     src: Tensor
     src_mask: Tensor
     tgt_in: Tensor
     tgt_out: Tensor
+    words: int
 
     def to(self, device: torch.device | str) -> Self:
         """Move all tensors to `device`."""
-        return type(self)(*(tensor.to(device, non_blocking=True) for tensor in self._tensors()))
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Self:
         """Lay all tensors where a GPU fetches them fast."""
-        return type(self)(*(tensor.pin_memory() for tensor in self._tensors()))
+        return self._each(Tensor.pin_memory)
 
-    def _tensors(self) -> tuple[Tensor, ...]:
-        return self.src, self.src_mask, self.tgt_in, self.tgt_out
+    def _each(self, move: Callable[[Tensor], Tensor]) -> Self:
+        src, src_mask, tgt_in, tgt_out = map(move, (self.src, self.src_mask, self.tgt_in, self.tgt_out))
+        return replace(self, src=src, src_mask=src_mask, tgt_in=tgt_in, tgt_out=tgt_out)
 
 
 def pad(sentences: Sequence[Sequence[int] | NDArray[np.integer]]) -> Tensor:
@@ -48,7 +53,8 @@ def collate(pairs: Sequence[tuple[NDArray[np.integer], NDArray[np.integer]]]) ->
     src, tgt_out = pad([source for source, _ in pairs]), pad([target for _, target in pairs])
     tgt_in = torch.cat((torch.full((len(pairs), 1), BOS), tgt_out[:, :-1]), dim=1)
     tgt_in[tgt_out == PAD] = PAD  # where EOS would be read, which asks for nothing
-    return Batch(src, (src != PAD)[:, None, None, :], tgt_in, tgt_out)
+    words = sum(len(target) for _, target in pairs)
+    return Batch(src, (src != PAD)[:, None, None, :], tgt_in, tgt_out, words)
 
 
 class Pairs(torch.utils.data.Dataset[tuple[NDArray[np.integer], NDArray[np.integer]]]):
@@ -67,9 +73,11 @@ class Pairs(torch.utils.data.Dataset[tuple[NDArray[np.integer], NDArray[np.integ
 class TokenBudgetBatches:
     """Batches, as numbers of pairs, of at most `tokens` padded words on either side.
 
-    Pairs are sorted by target and then source length, ties in random order, cut into batches, and the batches
-    shuffled: a pure function of seed and epoch, so that an interrupted training goes on where it stopped. Where an
-    update takes several batches (`multiple`), the last ones that do not fill an update wait for another epoch.
+    Pairs are sorted by target length, and those of one by source length, upwards and downwards in turn, so that
+    sources are alike too where one target length ends and the next begins; ties are in random order. They are cut
+    into batches, and the batches shuffled: a pure function of seed and epoch, so that an interrupted training goes on
+    where it stopped. Where an update takes several batches (`multiple`), the last ones that do not fill an update
+    wait for another epoch.
     """
 
     def __init__(
@@ -87,7 +95,8 @@ class TokenBudgetBatches:
     def epoch(self, number: int) -> list[list[int]]:
         """Return all batches of epoch 0, 1, 2, ..., in order; every epoch has as many."""
         random = np.random.default_rng((self.seed, number))
-        order = np.lexsort((random.random(len(self.source_lengths)), self.source_lengths, self.target_lengths))
+        there_and_back = np.where(self.target_lengths % 2, 1, -1) * self.source_lengths.astype(np.int64)
+        order = np.lexsort((random.random(len(self.source_lengths)), there_and_back, self.target_lengths))
         batches = [batch.tolist() for batch in self._cut(order)]
         random.shuffle(batches)
         whole = len(batches) - len(batches) % self.multiple

@@ -76,7 +76,7 @@ class TeacherForcing(pl.LightningModule):
         """Return the loss of one batch."""
         x = self.network.read(batch.tgt_in, self.network.encode(batch.src, batch.src_mask), batch.src_mask)  # (B, T, D)
         loss: Tensor = self.loss(x, self.network.embedding.weight, batch.tgt_out)
-        self._tokens += int((batch.tgt_out != PAD).sum())
+        self._tokens += batch.words
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
@@ -117,7 +117,7 @@ class TeacherForcing(pl.LightningModule):
         ).item()
         real = batch.tgt_out != PAD
         self._right += int(((logits.argmax(-1) == batch.tgt_out) & real).sum())
-        self._words += int(real.sum())
+        self._words += batch.words
 
     def on_validation_epoch_end(self) -> None:
         """Log validation loss (nats a piece), perplexity, accuracy (%) and BLEU, and show the translations."""

@@ -1,0 +1,142 @@
+"""Benchmarks run, and tell what they timed; how fast it was is no matter of tests."""
+
+import csv
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from entente.errors import EntenteError
+from pipelines import benchmark
+from pipelines.benchmarks import case, edges, growth, training, translating
+from pipelines.compose import compose
+from pipelines.job import Job
+from tests.pipelines.thimble import THIMBLE
+
+SHAPE = tuple(option for option in THIMBLE if option.startswith(("model.", "subwords.", "corpus.")))
+
+
+@pytest.fixture
+def small(there: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The thimble as every recipe's corpus, and little of everything."""
+    for module in (training, translating):
+        monkeypatch.setattr(module, "SIZES", {"tiny": SHAPE})
+        monkeypatch.setattr(module, "ROUNDS", 1)
+    monkeypatch.setattr(case, "SQUARE", 64)
+    monkeypatch.setattr(training, "UPDATES", 2)
+    monkeypatch.setattr(translating, "SENTENCES", 8)
+    monkeypatch.setattr(Job, "prepare", lambda self, environment: None)
+    monkeypatch.setattr(Job, "shared", there)
+    for module in (growth, edges):
+        monkeypatch.setattr(module, "compose", lambda overrides, conf: compose([*THIMBLE, *overrides], conf))
+    yield there
+    torch.set_num_threads(1)
+
+
+def test_operations_are_counted_in_the_thread_that_counts() -> None:
+    torch.set_num_threads(2)
+
+    def work() -> float:
+        assert torch.get_num_threads() == 1  # or a translator would work where the counter does not see it
+        torch.ones(3, 4) @ torch.ones(4, 5)
+        return 2.0
+
+    assert case.operations(work) == 3 * 4 * 5
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+
+
+SPEEDS = {
+    "training": (
+        "--tokens 256 --accumulate 2 --precisions fp32 bf16 --without loss sorting attention dropout",
+        [
+            "entente fp32",
+            "entente bf16",
+            "torch fp32",
+            *(f"entente fp32 {name}" for name in ("loss", "sorting", "attention", "dropout")),
+        ],
+    ),
+    "translating": (
+        "--systems entente torch ctranslate2 ctranslate2_int8 --beams 1 2",
+        ["entente fp32"] * 2 + ["torch fp32"] + ["ctranslate2 fp32"] * 2 + ["ctranslate2_int8 fp32"] * 2,
+    ),
+}
+
+
+@pytest.mark.parametrize("task", SPEEDS)
+def test_speed_is_told_beside_others(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], task: str
+) -> None:
+    measure = {"training": training.measure, "translating": translating.measure}[task]
+    monkeypatch.setattr(case.Case, "time", measure)  # in this process, where coverage looks
+    options, expected = SPEEDS[task]
+    monkeypatch.setattr("sys.argv", f"benchmark {task} --sizes tiny --recipe default --turns 1 {options}".split())
+    benchmark.main()
+    table = capsys.readouterr().out
+    assert "torch tiny fp32" in table
+    folder = small / "ablations" / "benchmarks"
+    assert (folder / f"{task}.png").read_bytes().startswith(b"\x89PNG")
+    cases = json.loads((folder / f"{task}.json").read_text())["cases"]
+    assert [f"{one['system']} {one['precision']} {one['without']}".strip() for one in cases] == expected
+    for one in cases:
+        (timing,) = one["timings"]
+        assert (timing["flops"] > 0) == (not one["system"].startswith("ctranslate2"))
+        assert 0 < timing["real"] <= 1
+    if task == "training":
+        real = {one["system"] + one["without"]: one["timings"][0]["real"] for one in cases}
+        assert real["entente"] > max(real["torch"], real["ententesorting"])
+
+
+def test_other_speeds_are_shares_of_ours_turn_by_turn() -> None:
+    def timings(*turns: float) -> list[case.Timing]:
+        return [case.Timing([speed, 9 * speed, speed / 9], 0.0, 1.0, 1.0, 1.0) for speed in turns]
+
+    ours = case.Case("training", "entente", "tiny", "fp32", "cpu", "default", "", 1, 1, 1)
+    other = replace(ours, system="torch")
+    timed = {ours: timings(10.0, 100.0, 20.0), other: timings(5.0, 20.0, 20.0)}
+    assert benchmark.of_ours(ours, timed) == 1.0
+    assert benchmark.of_ours(other, timed) == 0.5
+    assert benchmark.of_ours(other, {other: timings(5.0)}) == 1.0  # nothing of ours to compare with
+
+
+@pytest.mark.parametrize("work", growth.WORKS)
+def test_a_little_of_each_work_is_timed(small: Path, work: str) -> None:
+    assert growth.WORKS[work][0](60, small) > 0
+
+
+def test_growth_is_told_point_by_point(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(growth, "WORKS", {"length attended over": (growth.attending, 8, 40, 4)})
+    monkeypatch.setattr("sys.argv", ["benchmark", "growth"])
+    benchmark.main()
+    assert "length attended over" in capsys.readouterr().out
+    with (small / "ablations/benchmarks/growth.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["amount"] for row in rows] == ["8", "32"]
+    assert all(float(row["peak MiB"]) > 0 for row in rows)
+    for figure in ("time", "memory"):
+        assert (small / f"ablations/benchmarks/growth_{figure}.png").exists()
+
+
+def test_text_for_growth_comes_never_twice(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("a\nb\n", encoding="utf-8")
+    lines = growth.repeated(tmp_path / "text")
+    assert [next(lines) for _ in range(5)] == ["a", "b", "a 2", "b 2", "a 3"]
+
+
+def test_what_stands_beside_an_update_is_a_share_of_it(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edges, "UPDATES", 6)
+    monkeypatch.setattr(edges, "WINDOW", 2)
+    assert all(share < 100 for share in edges.beside_the_updates())
+
+
+def test_a_pipeline_without_updates_is_told(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run(["git", "init", "--quiet", tmp_path / "empty"], check=True)
+    monkeypatch.setattr(edges, "root", lambda: tmp_path / "empty")
+    with pytest.raises(EntenteError, match="made no update"):
+        edges.to_the_first_updates()
