@@ -1,14 +1,15 @@
 """The ledger of claims, from what MLflow recorded: `python -m pipelines.claims` writes docs/claims.md.
 
 It takes the latest finished run of each ablation and seed that has the default's corpus, subwords and training, and
-the latest benchmark of networks; those that it took it keeps in docs/claims, a file for each, and they go on counting
-where the store has no newer ones. What makes a claim hold stands in evaluation/claims.
+the latest benchmark of networks; those that it took it keeps in docs/claims.tar.xz, and they go on counting where the
+store has no newer ones. What makes a claim hold stands in evaluation/claims.
 """
 
 import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from operator import attrgetter, truediv
 from pathlib import Path
 from statistics import median
@@ -23,8 +24,8 @@ from entente.evaluation.outcomes import Outcome, sample
 from entente.model.attention import AttentionCore
 from entente.model.masks import padding_mask
 from entente.model.weights import load
-from entente.text.corpus import replacing, replacing_folder
-from entente.tracking.archive import COMMIT, archive, read_archive
+from entente.text.corpus import replacing
+from entente.tracking.archive import COMMIT, contents, read_archive, write_archive
 from entente.tracking.records import EVALUATED, Record, Records
 from entente.tracking.runs import flatten
 from entente.tracking.store import root
@@ -32,7 +33,7 @@ from pipelines.compose import CONF, compose, plain
 from pipelines.report import SPEED, outcome
 
 LEDGER = Path("docs/claims.md")
-KEPT = LEDGER.with_suffix("")
+KEPT = Path("docs/claims.tar.xz")
 CURVES = (SPEED, "val/loss", "val/accuracy", "val/bleu")
 BENCHMARK = "entente.kind"
 DECISIVE = ("corpus", "subwords", "model", "training", "trainer", "decoding")
@@ -80,26 +81,25 @@ def main() -> None:
 
 
 def known() -> list[Record]:
-    """Return the ablations' runs and the benchmarks that the store or docs/claims has, the latest first."""
+    """Return the ablations' runs and the benchmarks that the store or the archive has, the latest first."""
     store = Records(str(compose([], root() / CONF).tracking.experiment))
-    kept = [read_archive(file) for file in sorted((root() / KEPT).glob("*.zip"))]
+    kept = read_archive(root() / KEPT) if (root() / KEPT).exists() else []
     stored = [*store.tagged("entente.ablation"), *store.tagged(BENCHMARK, "benchmark")]
     return sorted({record.id: record for record in [*kept, *stored]}.values(), key=attrgetter("began"), reverse=True)
 
 
 def keep(networks: Iterable[Record], benchmark: Record | None, exact: Mapping[str, Mapping[str, float]]) -> None:
-    """Keep what the ledger was made from, and that alone, in docs/claims, and by run what is `exact` of its network."""
-    with replacing_folder(root() / KEPT) as folder:
-        for record in networks:
-            archive(record, folder / _file(record), CURVES, ["evaluation"], exact.get(record.id, {}))
-        if benchmark:
-            archive(benchmark, folder / _file(benchmark), benchmark.figures, [], {})
+    """Archive what the ledger was made from, and that alone, and by run what is `exact` of its network."""
+    runs = {_name(record): contents(record, CURVES, ["evaluation"], exact.get(record.id, {})) for record in networks}
+    if benchmark:
+        runs[_name(benchmark)] = contents(benchmark, benchmark.figures, [], {})
+    write_archive(root() / KEPT, runs)
 
 
-def _file(record: Record) -> str:
+def _name(record: Record) -> str:
     seed = f" seed={record.parameters['seed']}" if "seed" in record.parameters else ""
     name = record.tags.get("entente.ablation", record.tags.get(BENCHMARK, ""))
-    return re.sub(r"[^\w.=]+", "-", f"{name}{seed} {record.id[:8]}.zip")
+    return re.sub(r"[^\w.=]+", "-", f"{name}{seed} {record.id[:8]}")
 
 
 def runs(records: Sequence[Record], overrides: Sequence[str]) -> Found:
@@ -145,7 +145,12 @@ def trials(records: Sequence[Record]) -> dict[tuple[str, str], Record]:
 
 
 def _composed(experiment: str, overrides: Sequence[str]) -> dict[str, str]:
-    return _decisive(flatten(plain(compose([*overrides, f"experiment={experiment}"], root() / CONF))))
+    return _decisive(_parameters((*overrides, f"experiment={experiment}"), (root() / CONF).resolve()))
+
+
+@cache
+def _parameters(overrides: tuple[str, ...], conf: Path) -> Mapping[str, str]:
+    return flatten(plain(compose(overrides, conf)))
 
 
 def _decisive(parameters: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import pytest
 from entente.errors import EntenteError
 from entente.evaluation.report import write_table
 from entente.model.weights import build, save
+from entente.tracking.archive import Archived, read_archive
 from entente.tracking.records import EVALUATED
 from entente.tracking.runs import OWNER, Runs
 from pipelines import claims
@@ -84,31 +85,46 @@ def test_the_ledger_can_be_written_without_the_store(root: Path, monkeypatch: py
         train(root, "baseline", seed, right=38 + seed, loss=0.5)
         train(root, "no_mask", seed, right=seed, loss=0.001)
     claims.main()
-    ledger, kept = (root / "docs/claims.md").read_bytes(), archives(root)
-    assert len(kept) == 4
+    ledger, kept = ((root / name).read_bytes() for name in ("docs/claims.md", "docs/claims.tar.xz"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'another.db'}")
     claims.main()
     assert (root / "docs/claims.md").read_bytes() == ledger
-    assert archives(root) == kept
+    assert (root / "docs/claims.tar.xz").read_bytes() == kept
 
     train(root, "no_mask", 2, right=9, loss=0.002)  # a newer run takes the place of the one that was kept
     claims.main()
     assert (root / "docs/claims.md").read_bytes() != ledger
-    assert len(archives(root)) == 4
-    assert archives(root) != kept
+    bleu = {
+        (run.tags["entente.ablation"], run.parameters["seed"]): run.figures["test/test/bleu"] for run in archived(root)
+    }
+    assert bleu == {("baseline", "1"): 97.5, ("baseline", "2"): 100.0, ("no_mask", "1"): 2.5, ("no_mask", "2"): 22.5}
 
 
-def archives(root: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in (root / "docs/claims").iterdir()}
+def archived(root: Path) -> list[Archived]:
+    return read_archive(root / "docs/claims.tar.xz")
+
+
+def test_an_archived_run_gives_back_what_it_held_and_no_more(root: Path, tmp_path: Path) -> None:
+    train(root, "baseline", 1, right=38, loss=0.5)
+    claims.main()
+    (run,) = archived(root)
+    answers = run.fetch("evaluation", tmp_path / "out") / "test.tsv"
+    assert answers.read_bytes() == (root / "baseline-1/evaluation/test.tsv").read_bytes()
+    assert run.curve("val/bleu") == [(0, 95.0)]
+    assert run.curve("nothing") == []
+    with pytest.raises(EntenteError, match="no model was archived"):
+        run.fetch("model", tmp_path / "out")
 
 
 def test_a_damaged_archive_is_named(root: Path) -> None:
     train(root, "baseline", 1, right=38, loss=0.5)
-    (root / "docs/claims").mkdir()
-    (root / "docs/claims/half.zip").write_bytes(b"PK")
-    with pytest.raises(SystemExit, match=r"half.zip is no archived run"):
+    claims.main()
+    ledger, archive = root / "docs/claims.md", root / "docs/claims.tar.xz"
+    ledger.unlink()
+    archive.write_bytes(archive.read_bytes()[:-100])
+    with pytest.raises(SystemExit, match=r"claims.tar.xz is no archive of runs"):
         claims.main()
-    assert not (root / "docs/claims.md").exists()
+    assert not ledger.exists()
 
 
 def test_without_a_baseline_there_is_no_ledger(root: Path) -> None:

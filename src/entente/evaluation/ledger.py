@@ -44,8 +44,8 @@ def ledger(evidence: Sequence[Sequence[Evidence]], sections: Sequence[Section], 
     lines = [
         "# The claims, and what became of them",
         "",
-        "Written by `python -m pipelines.claims` from the runs in [docs/claims](claims), where all that they were told "
-        "and translated can be read, and newer ones in the tracking store; do not edit it by hand.",
+        "Written by `python -m pipelines.claims` from the runs in [claims.tar.xz](claims.tar.xz), where all that they "
+        "were told and translated can be read, and newer ones in the tracking store; do not edit it by hand.",
         "",
         RULE.replace("\n", " "),
         "",

@@ -1,7 +1,11 @@
-"""Runs as files of their own, for what must outlive the store and the machine that made them: a zip for each run."""
+"""Runs as a file, for what must outlive the store and the machine that made them: a tar of a folder for each run.
 
+All runs are packed together: their files have sources and references in common, and take up a fraction of their size.
+"""
+
+import io
 import json
-import zipfile
+import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,38 +13,39 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from entente.errors import EntenteError
+from entente.text.corpus import replacing
 from entente.tracking.records import Record
 
 RUN = "run.json"
 COMMIT = "mlflow.source.git.commit"
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the same run gives the same bytes whenever it is archived
+
+Files = Mapping[str, bytes]  # by their path
 
 
 @dataclass(frozen=True)
 class Archived(Record):
-    """A run in a file."""
+    """A run out of an archive."""
 
-    file: Path
     curves: Mapping[str, list[tuple[int, float]]]
+    files: Files
 
     def curve(self, figure: str) -> list[tuple[int, float]]:
         """Return the points that were archived."""
         return self.curves.get(figure, [])
 
     def fetch(self, artifact: str, into: Path) -> Path:
-        """Unpack from the file."""
-        with zipfile.ZipFile(self.file) as archive:
-            members = [name for name in archive.namelist() if name == artifact or name.startswith(f"{artifact}/")]
-            if not members:
-                raise EntenteError(f"run {self.name} has no {artifact} in {self.file}")
-            archive.extractall(into, members)
+        """Write what was archived of a file or folder."""
+        found = {name: text for name, text in self.files.items() if f"{name}/".startswith(f"{artifact}/")}
+        if not found:
+            raise EntenteError(f"of run {self.name} ({self.id}) no {artifact} was archived")
+        for name, text in found.items():
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
+            (into / name).write_bytes(text)
         return into / artifact
 
 
-def archive(
-    record: Record, file: Path, curves: Iterable[str], folders: Iterable[str], more: Mapping[str, float]
-) -> None:
-    """Write a run to `file`: parameters, our own tags, figures and `more`, the curves and folders that are named."""
+def contents(record: Record, curves: Iterable[str], folders: Iterable[str], more: Mapping[str, float]) -> Files:
+    """Return what to archive of a run: parameters, our own tags, figures and `more`, curves and folders as named."""
     run = {
         "id": record.id,
         "name": record.name,
@@ -50,26 +55,42 @@ def archive(
         "figures": {**record.figures, **more},
         "curves": {figure: record.curve(figure) for figure in curves},
     }
-    with TemporaryDirectory() as place, zipfile.ZipFile(file, "w") as made:
-        texts = {RUN: json.dumps(run, indent=1, sort_keys=True).encode()}
+    files = {RUN: json.dumps(run, sort_keys=True).encode()}
+    with TemporaryDirectory() as place:
         for folder in folders:
             found = record.fetch(folder, Path(place))
-            texts |= {
-                f"{folder}/{one.relative_to(found).as_posix()}": one.read_bytes()
-                for one in sorted(found.rglob("*"))
-                if one.is_file()
-            }
-        for name, text in texts.items():
-            made.writestr(zipfile.ZipInfo(name, EPOCH), text, zipfile.ZIP_DEFLATED, 9)
+            for file in sorted(file for file in found.rglob("*") if file.is_file()):
+                files[f"{folder}/{file.relative_to(found).as_posix()}"] = file.read_bytes()
+    return files
 
 
-def read_archive(file: Path) -> Archived:
-    """Return the run in `file`. Raises EntenteError where it is none."""
+def write_archive(file: Path, runs: Mapping[str, Files]) -> None:
+    """Write runs, each under its name; the same runs make the same bytes."""
+    with replacing(file) as temporary, tarfile.open(temporary, "w:xz", format=tarfile.PAX_FORMAT, preset=9) as made:
+        for run, files in sorted(runs.items()):
+            for name, text in files.items():
+                member = tarfile.TarInfo(f"{run}/{name}")
+                member.size = len(text)
+                made.addfile(member, io.BytesIO(text))
+
+
+def read_archive(file: Path) -> list[Archived]:
+    """Return the runs in `file`. Raises EntenteError where it is damaged, or no such archive."""
+    found: dict[str, dict[str, bytes]] = {}
     try:
-        with zipfile.ZipFile(file) as archive:
-            run = json.loads(archive.read(RUN))
-        began = datetime.fromisoformat(run["began"])
-        curves = {figure: [(int(step), value) for step, value in points] for figure, points in run["curves"].items()}
-        return Archived(run["id"], run["name"], run["figures"], run["parameters"], run["tags"], began, file, curves)
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise EntenteError(f"{file} is no archived run: {error}; delete it, or take it from git again") from error
+        with tarfile.open(file, "r:xz") as archive:
+            for member in archive:
+                run, _, name = member.name.partition("/")
+                packed = archive.extractfile(member)
+                if packed and ".." not in name.split("/"):
+                    found.setdefault(run, {})[name] = packed.read()
+        return [_archived(files) for files in found.values()]
+    except (tarfile.TarError, EOFError, OSError, KeyError, ValueError) as error:
+        raise EntenteError(f"{file} is no archive of runs: {error}; delete it, or take it from git again") from error
+
+
+def _archived(files: Files) -> Archived:
+    run = json.loads(files[RUN])
+    curves = {figure: [(int(step), value) for step, value in points] for figure, points in run["curves"].items()}
+    began = datetime.fromisoformat(run["began"])
+    return Archived(run["id"], run["name"], run["figures"], run["parameters"], run["tags"], began, curves, files)
