@@ -15,6 +15,8 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from entente.errors import EntenteError
+
 SIZES = {  # as the peers of the literature have them
     "tiny": ("model=tiny", "model/dropout=strong"),
     "small": ("model=small", "model/dropout=light"),
@@ -50,9 +52,11 @@ class Case:
         return Path(self.prepared)
 
     def time(self) -> "Timing":
-        """Time the case in a process of its own. Raises CalledProcessError where that fails."""
+        """Time the case in a process of its own. Raises EntenteError where that fails; it says itself why."""
         command = [sys.executable, "-m", f"pipelines.benchmarks.{self.task}", json.dumps(asdict(self))]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True)
+        if done.returncode:
+            raise EntenteError(f"{self.task} by {self.system} {self.size} could not be timed: what it printed says why")
         return Timing(**json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -58,14 +58,15 @@ def measure() -> None:
 
 
 def commanded(command: Sequence[str]) -> list[float]:
-    """Return how long a command takes, start to finish, in each of some rounds."""
-    return [_seconds(lambda: subprocess.run(command, check=True, capture_output=True)) for _ in range(ROUNDS)]
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+    """Return how long a command takes, start to finish, in each of some rounds. Raises EntenteError where it fails."""
+    found = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        found.append(time.perf_counter() - started)
+        if done.returncode:
+            raise EntenteError(f"`{' '.join(command)}` ended with status {done.returncode}: {done.stderr.strip()}")
+    return found
 
 
 def to_the_first_updates() -> float:

@@ -24,12 +24,7 @@ class Marian(nn.Module):
         shape: dict[str, Any] = {f"{side}_layers": number for side, number in sides.items()}
         shape |= {f"{side}_ffn_dim": hidden for side in sides}
         shape |= {f"{side}_attention_heads": heads for side in sides}
-        special: dict[str, Any] = {
-            "pad_token_id": PAD,
-            "bos_token_id": BOS,
-            "eos_token_id": EOS,
-            "decoder_start_token_id": BOS,
-        }
+        special: dict[str, Any] = {"pad_token_id": PAD, "bos_token_id": BOS, "eos_token_id": EOS}
         config = MarianConfig(
             vocab_size=vocabulary,
             d_model=width,

@@ -3,6 +3,7 @@
 import csv
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -135,8 +136,19 @@ def test_what_stands_beside_an_update_is_a_share_of_it(small: Path, monkeypatch:
     assert all(share < 100 for share in edges.beside_the_updates())
 
 
+def test_a_command_that_fails_is_no_speed() -> None:
+    assert len(edges.commanded([sys.executable, "-c", ""])) == edges.ROUNDS
+    with pytest.raises(EntenteError, match="ended with status 3: no"):
+        edges.commanded([sys.executable, "-c", "import sys; print('no', file=sys.stderr); sys.exit(3)"])
+
+
 def test_a_pipeline_without_updates_is_told(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     subprocess.run(["git", "init", "--quiet", tmp_path / "empty"], check=True)
     monkeypatch.setattr(edges, "root", lambda: tmp_path / "empty")
     with pytest.raises(EntenteError, match="made no update"):
         edges.to_the_first_updates()
+
+
+def test_a_case_that_fails_is_named(there: Path) -> None:
+    with pytest.raises(EntenteError, match="training by nobody tiny could not be timed"):
+        case.Case("training", "nobody", "tiny", "fp32", "nowhere", "default", str(there), 64, 1, 1).time()
