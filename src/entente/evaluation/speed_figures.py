@@ -10,14 +10,14 @@ _WIDE, _ROW = 4.6, 0.2  # inches
 
 
 def speeds(found: Mapping[str, tuple[float, float, float]], title: str, label: str, path: Path) -> None:
-    """Draw speeds (median, slowest, fastest) as bars from 0, the first one ours, the medians written beside them."""
+    """Draw speeds (median, slowest, fastest) as bars from 0, ours in a colour, the medians written beside them."""
     with drawing(title, _WIDE, _ROW * (len(found) + 0.6), path) as axes:
         plain_axes(axes, "x", label, "")
         axes.set(ylim=(len(found) - 0.4, -0.6))
         axes.set_yticks(range(len(found)), list(found), parse_math=False)
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        for y, (middle, slowest, fastest) in enumerate(found.values()):
-            axes.barh(y, middle, height=0.62, color=_OTHERS if y else _OURS)
+        for y, (name, (middle, slowest, fastest)) in enumerate(found.items()):
+            axes.barh(y, middle, height=0.62, color=_OURS if name.startswith("entente") else _OTHERS)
             axes.plot([slowest, fastest], [y, y], color=_INK, linewidth=0.8)
             axes.text(fastest, y, f"  {middle:,.0f}", va="center_baseline")
 
