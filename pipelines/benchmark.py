@@ -8,6 +8,7 @@ meets all alike; medians count.
 """
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import product
@@ -65,9 +66,9 @@ def main() -> None:
     if arguments.task == "networks":
         networks.measure(arguments.experiments)
     elif arguments.task == "growth":
-        growth.measure(arguments.works, arguments.most)
+        log("growth", *growth.measure(arguments.works, arguments.most))
     elif arguments.task == "edges":
-        edges.measure()
+        log("edges", *edges.measure())
     else:
         report(arguments.task, timed(cases(arguments), arguments.turns))
 
@@ -140,7 +141,7 @@ def log(task: str, logged: Mapping[str, float], files: Sequence[Path]) -> None:
     runs = open_runs(compose([], root() / CONF).tracking)
     tags = {"entente.kind": "benchmark"}
     with runs.train(f"benchmark {task}", "benchmark", {"task": task}, tags, resume=False) as run:
-        run.metrics(dict(logged), step=0)
+        run.metrics({re.sub(r"[^\w. /-]", "", name): value for name, value in logged.items()}, step=0)
         for file in files:
             run.artifact(file)
 

@@ -39,8 +39,8 @@ ROUNDS, UPDATES, WINDOW = 5, 200, 10
 PATIENCE = 600.0  # seconds
 
 
-def measure() -> None:
-    """Measure all of it, and print and write the table."""
+def measure() -> tuple[dict[str, float], list[Path]]:
+    """Measure all of it, and print and write the table; return the medians, and the file."""
     found = {
         "`import entente`, s": commanded([sys.executable, "-c", "import entente"]),
         "`entente --help`, s": commanded(["entente", "--help"]),
@@ -53,8 +53,10 @@ def measure() -> None:
         for what, values in found.items()
     ]
     header = ["what", "median", "least", "most"]
-    write_table(root() / FOLDER / "benchmarks" / "edges.csv", header, rows)
+    file = root() / FOLDER / "benchmarks" / "edges.csv"
+    write_table(file, header, rows)
     print("\n".join(columns([header, *rows])))
+    return {what: median(values) for what, values in found.items()}, [file]
 
 
 def commanded(command: Sequence[str]) -> list[float]:

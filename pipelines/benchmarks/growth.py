@@ -18,6 +18,7 @@ import torch
 from tqdm import tqdm
 
 from entente.decoding.translator import Decoding, Translator
+from entente.errors import EntenteError
 from entente.evaluation import speed_figures as figures
 from entente.evaluation.report import columns, write_table
 from entente.evaluation.scores import score
@@ -43,8 +44,14 @@ Work = Callable[[int, Path], float]  # an amount, and the folder of a prepared c
 LENGTH, WIDTH = 20, 128
 
 
-def measure(names: Sequence[str], most: int) -> None:
-    """Measure the works named, each for amounts that grow, and print, write and draw what was found."""
+def measure(names: Sequence[str], most: int) -> tuple[dict[str, float], list[Path]]:
+    """Measure the works named, each for amounts that grow; print, write and draw what was found.
+
+    Returns seconds by work and amount, and the files written. Raises EntenteError for a work that there is not.
+    """
+    for name in names:
+        if name not in WORKS:
+            raise EntenteError(f"there is no work `{name}` to measure; choose among: {', '.join(WORKS)}")
     job = Job("", plain(compose([], root() / CONF)))
     job.prepare({})
     points = [(name, amount) for name in names for amount in amounts(name, most)]
@@ -67,9 +74,12 @@ def measure(names: Sequence[str], most: int) -> None:
             )
         )
     )
+    files = [folder / "growth.csv"]
     for column, title, unit in ((2, "Time", "seconds"), (4, "Memory", "MiB at the peak")):
         lines = {name: [(row[1], row[column]) for row in rows if row[0] == name] for name in names}
-        figures.growth(lines, f"{title} by the amount of work", unit, folder / f"growth_{title.lower()}.png")
+        files.append(folder / f"growth_{title.lower()}.png")
+        figures.growth(lines, f"{title} by the amount of work", unit, files[-1])
+    return {f"{row[0]}/{row[1]} seconds": row[2] for row in rows}, files
 
 
 def amounts(work: str, most: int) -> Iterator[int]:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from entente.errors import EntenteError
+from entente.tracking.records import Records
 from pipelines import benchmark
 from pipelines.benchmarks import case, edges, growth, training, translating
 from pipelines.compose import compose
@@ -122,6 +123,28 @@ def test_growth_is_told_point_by_point(
     assert all(float(row["peak MiB"]) > 0 for row in rows)
     for figure in ("time", "memory"):
         assert (small / f"ablations/benchmarks/growth_{figure}.png").exists()
+    (run,) = (
+        one for one in Records("entente").tagged("entente.kind", "benchmark") if one.parameters["task"] == "growth"
+    )
+    assert {"length attended over/8 seconds", "length attended over/32 seconds"} <= run.figures.keys()
+    monkeypatch.setattr("sys.argv", ["benchmark", "growth", "dreams"])
+    with pytest.raises(SystemExit, match="there is no work `dreams` to measure; choose among: length"):
+        benchmark.main()
+
+
+def test_edges_are_told_and_logged(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(edges, "commanded", lambda command: [1.0, 3.0, 2.0])
+    monkeypatch.setattr(edges, "to_the_first_updates", lambda: 31.0)
+    monkeypatch.setattr(edges, "beside_the_updates", lambda: [2.0])
+    monkeypatch.setattr("sys.argv", ["benchmark", "edges"])
+    benchmark.main()
+    assert "`entente --help`, s" in capsys.readouterr().out
+    (run,) = (
+        one for one in Records("entente").tagged("entente.kind", "benchmark") if one.parameters["task"] == "edges"
+    )
+    assert run.figures["entente --help s"] == 2.0
 
 
 def test_text_for_growth_comes_never_twice(tmp_path: Path) -> None:
