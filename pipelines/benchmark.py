@@ -60,7 +60,7 @@ def main() -> None:
     compared.add_argument("experiments", nargs="*", default=list(networks.NETWORKS))
     grown = tasks.add_parser("growth", help="time and memory by the amount of work")
     grown.add_argument("works", nargs="*", default=list(growth.WORKS), help=f"some of {', '.join(growth.WORKS)}")
-    grown.add_argument("--most", type=int, default=1_000_000, help="pairs prepared at most (%(default)s)")
+    grown.add_argument("--most", type=int, default=1_000_000, help="of any work at most (%(default)s)")
     tasks.add_parser("edges", help="what one waits for before and beside the work")
     arguments = parser.parse_args()
     if arguments.task == "networks":
@@ -114,7 +114,7 @@ def report(task: str, timings: Mapping[Case, Sequence[Timing]]) -> None:
                 f"{middle:,.0f}",
                 f"{speeds[0]:,.0f} to {speeds[-1]:,.0f}",
                 f"{of_ours(case, timings):.2f}",
-                f"{100 * found[0].real:.1f}%" if task == "training" else "",
+                "" if found[0].real is None else f"{100 * found[0].real:.1f}%",
                 f"{100 * share:.0f}%" if share else "",
                 f"{max(timing.memory for timing in found):,.0f}",
             ]

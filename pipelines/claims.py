@@ -25,9 +25,9 @@ from entente.model.attention import AttentionCore
 from entente.model.masks import padding_mask
 from entente.model.weights import load
 from entente.text.corpus import replacing
-from entente.tracking.archive import COMMIT, contents, read_archive, write_archive
+from entente.tracking.archive import contents, read_archive, write_archive
 from entente.tracking.records import EVALUATED, Record, Records
-from entente.tracking.runs import flatten
+from entente.tracking.runs import COMMIT, flatten
 from entente.tracking.store import root
 from pipelines.compose import CONF, compose, plain
 from pipelines.report import SPEED, outcome
@@ -35,7 +35,7 @@ from pipelines.report import SPEED, outcome
 LEDGER = Path("docs/claims.md")
 KEPT = Path("docs/claims.tar.xz")
 CURVES = (SPEED, "val/loss", "val/accuracy", "val/bleu")
-BENCHMARK = "entente.kind"
+KIND = "entente.kind"
 DECISIVE = ("corpus", "subwords", "model", "training", "trainer", "decoding")
 PEAK = "training.schedule.peak"
 MULTI30K = ("recipe=multi30k", "training.updates=2600")  # some 5 million target pieces
@@ -84,7 +84,7 @@ def known() -> list[Record]:
     """Return the ablations' runs and the benchmarks that the store or the archive has, the latest first."""
     store = Records(str(compose([], root() / CONF).tracking.experiment))
     kept = read_archive(root() / KEPT) if (root() / KEPT).exists() else []
-    stored = [*store.tagged("entente.ablation"), *store.tagged(BENCHMARK, "benchmark")]
+    stored = [*store.tagged("entente.ablation"), *store.tagged(KIND, "benchmark")]
     return sorted({record.id: record for record in [*kept, *stored]}.values(), key=attrgetter("began"), reverse=True)
 
 
@@ -98,7 +98,7 @@ def keep(networks: Iterable[Record], benchmark: Record | None, exact: Mapping[st
 
 def _name(record: Record) -> str:
     seed = f" seed={record.parameters['seed']}" if "seed" in record.parameters else ""
-    name = record.tags.get("entente.ablation", record.tags.get(BENCHMARK, ""))
+    name = record.tags.get("entente.ablation", record.tags.get(KIND, ""))
     return re.sub(r"[^\w.=]+", "-", f"{name}{seed} {record.id[:8]}")
 
 

@@ -66,7 +66,7 @@ class Timing:
 
     per_second: list[float]
     flops: float  # floating-point operations of the products in a unit; 0 where they cannot be counted
-    real: float  # share of computed positions that are no padding
+    real: float | None  # share of computed positions that are no padding; None where they are not counted
     matrix_rate: float  # operations a second that a large product reaches in this precision
     memory: float  # MiB, at its peak
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import MarianConfig, MarianMTModel
 from transformers.utils import logging
 
 from entente.text.batches import Batch
 from entente.text.subwords import BOS, EOS, PAD
+from pipelines.benchmarks.yardstick import plain_loss
 
 logging.set_verbosity_error()
 
@@ -47,9 +47,7 @@ class Marian(nn.Module):
             decoder_input_ids=batch.tgt_in,
             use_cache=False,
         )
-        return F.cross_entropy(
-            out.logits.flatten(0, 1), batch.tgt_out.flatten(), ignore_index=PAD, label_smoothing=smoothing
-        )
+        return plain_loss(out.logits, batch, smoothing)
 
     def write(self, src: Tensor, beam: int, length: int) -> Tensor:
         """Write `length` pieces for each of src (B, S) -> (B, length)."""

@@ -20,7 +20,7 @@ from entente.tracking.store import root
 from entente.training.loss import LabelSmoothedCrossEntropy
 from entente.training.parallel_data import ParallelData
 from pipelines.benchmarks.case import DTYPES, SIZES, Case, Timing, matrix_rate, operations, peak_memory, serve, windows
-from pipelines.benchmarks.yardstick import Tutorial
+from pipelines.benchmarks.yardstick import Tutorial, plain_loss
 from pipelines.compose import CONF, compose, plain
 
 UPDATES, ROUNDS = 5, 3  # the same updates in every window, so that windows differ by the machine alone
@@ -40,7 +40,7 @@ def measure(case: Case) -> Timing:
     losses: Callable[[Batch], Tensor]
     if network is None:
         network = build(settings["model"], settings["subwords"]["vocabulary"])
-        losses = (_plain_loss if case.without == "loss" else _ours)(network, smoothing)
+        losses = (_by_logits if case.without == "loss" else _ours)(network, smoothing)
         _slow_down(network, case.without)
     else:
         losses = partial(network.loss, smoothing=smoothing)
@@ -83,14 +83,8 @@ def _ours(network: Seq2Seq, smoothing: float) -> Callable[[Batch], Tensor]:
     return of
 
 
-def _plain_loss(network: Seq2Seq, smoothing: float) -> Callable[[Batch], Tensor]:
-    def of(batch: Batch) -> Tensor:
-        logits = network(batch.src, batch.src_mask, batch.tgt_in)
-        return F.cross_entropy(
-            logits.flatten(0, 1), batch.tgt_out.flatten(), ignore_index=PAD, label_smoothing=smoothing
-        )
-
-    return of
+def _by_logits(network: Seq2Seq, smoothing: float) -> Callable[[Batch], Tensor]:
+    return lambda batch: plain_loss(network(batch.src, batch.src_mask, batch.tgt_in), batch, smoothing)
 
 
 def _slow_down(network: nn.Module, without: str) -> None:

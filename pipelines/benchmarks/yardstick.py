@@ -12,6 +12,11 @@ from entente.text.batches import Batch
 from entente.text.subwords import BOS, PAD
 
 
+def plain_loss(logits: Tensor, batch: Batch, smoothing: float) -> Tensor:
+    """Return the smoothed cross-entropy of logits (B, T, V), as PyTorch has it."""
+    return F.cross_entropy(logits.flatten(0, 1), batch.tgt_out.flatten(), ignore_index=PAD, label_smoothing=smoothing)
+
+
 class Tutorial(nn.Module):
     """An nn.Transformer of the same shape, with one table of embeddings and sinusoids."""
 
@@ -42,10 +47,7 @@ class Tutorial(nn.Module):
 
     def loss(self, batch: Batch, smoothing: float) -> Tensor:
         """Return the smoothed cross-entropy of a batch."""
-        logits = self(batch.src, batch.tgt_in)
-        return F.cross_entropy(
-            logits.flatten(0, 1), batch.tgt_out.flatten(), ignore_index=PAD, label_smoothing=smoothing
-        )
+        return plain_loss(self(batch.src, batch.tgt_in), batch, smoothing)
 
     @torch.inference_mode()
     def write(self, src: Tensor, beam: int, length: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from entente.errors import EntenteError
 from entente.tracking.records import Records
 from pipelines import benchmark
 from pipelines.benchmarks import case, edges, growth, training, translating
-from pipelines.compose import compose
+from pipelines.compose import CONF, compose, plain
 from pipelines.job import Job
 from tests.pipelines.thimble import THIMBLE
 
@@ -87,8 +88,9 @@ def test_speed_is_told_beside_others(
     for one in cases:
         (timing,) = one["timings"]
         assert (timing["flops"] > 0) == (not one["system"].startswith("ctranslate2"))
-        assert 0 < timing["real"] <= 1
+        assert (timing["real"] is None) == (task == "translating")
     if task == "training":
+        assert all(0 < one["timings"][0]["real"] <= 1 for one in cases)
         real = {one["system"] + one["without"]: one["timings"][0]["real"] for one in cases}
         assert real["entente"] > max(real["torch"], real["ententesorting"])
 
@@ -137,7 +139,7 @@ def test_edges_are_told_and_logged(
 ) -> None:
     monkeypatch.setattr(edges, "commanded", lambda command: [1.0, 3.0, 2.0])
     monkeypatch.setattr(edges, "to_the_first_updates", lambda: 31.0)
-    monkeypatch.setattr(edges, "beside_the_updates", lambda: [2.0])
+    monkeypatch.setattr(edges, "in_a_process", lambda: [2.0])
     monkeypatch.setattr("sys.argv", ["benchmark", "edges"])
     benchmark.main()
     assert "`entente --help`, s" in capsys.readouterr().out
@@ -156,7 +158,21 @@ def test_text_for_growth_comes_never_twice(tmp_path: Path) -> None:
 def test_what_stands_beside_an_update_is_a_share_of_it(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edges, "UPDATES", 6)
     monkeypatch.setattr(edges, "WINDOW", 2)
-    assert all(share < 100 for share in edges.beside_the_updates())
+    settings = plain(compose(THIMBLE, CONF))
+    assert edges._bare(settings, small) > 0
+    assert edges._whole(settings, small) > 0
+    monkeypatch.setattr(edges, "_bare", lambda settings, folder: 200.0)
+    monkeypatch.setattr(edges, "_whole", lambda settings, folder: 150.0)
+    assert edges.beside_the_updates() == [25.0] * 3
+
+
+def test_what_cannot_be_timed_is_no_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)  # where there is no such module
+    with pytest.raises(EntenteError, match="updates could not be timed"):
+        edges.in_a_process()
+    assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
 def test_a_command_that_fails_is_no_speed() -> None:

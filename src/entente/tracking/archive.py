@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from entente.errors import EntenteError
 from entente.text.corpus import replacing
 from entente.tracking.records import Record
+from entente.tracking.runs import COMMIT
 
 RUN = "run.json"
-COMMIT = "mlflow.source.git.commit"
 
 Files = Mapping[str, bytes]  # by their path
 
