@@ -4,13 +4,15 @@ A process of its own has its own threads and allocator and gives its memory back
 """
 
 import json
+import os
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -52,12 +54,8 @@ class Case:
         return Path(self.prepared)
 
     def time(self) -> "Timing":
-        """Time the case in a process of its own. Raises EntenteError where that fails; it says itself why."""
-        command = [sys.executable, "-m", f"pipelines.benchmarks.{self.task}", json.dumps(asdict(self))]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True)
-        if done.returncode:
-            raise EntenteError(f"{self.task} by {self.system} {self.size} could not be timed: what it printed says why")
-        return Timing(**json.loads(done.stdout.splitlines()[-1]))
+        """Time the case in a process of its own. Raises EntenteError as `apart` does."""
+        return Timing(**apart(self.task, json.dumps(asdict(self)), what=f"{self.task} by {self.system} {self.size}"))
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,20 @@ class Timing:
     real: float | None  # share of computed positions that are no padding; None where they are not counted
     matrix_rate: float  # operations a second that a large product reaches in this precision
     memory: float  # MiB, at its peak
+
+
+def apart(module: str, *arguments: str, what: str, environment: Mapping[str, str] | None = None) -> Any:
+    """Run a module of this package in a process of its own and return what it prints last, as JSON.
+
+    Raises EntenteError where it fails, naming `what` was to be timed; the process says itself why.
+    """
+    command = [sys.executable, "-m", f"pipelines.benchmarks.{module}", *arguments]
+    done = subprocess.run(
+        command, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, check=False, text=True
+    )
+    if done.returncode:
+        raise EntenteError(f"{what} could not be timed: what was printed says why")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def serve(measure: Callable[[Case], Timing]) -> None:

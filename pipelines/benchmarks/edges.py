@@ -30,6 +30,7 @@ from entente.training.fit import Averaging, Course, Machine, fit
 from entente.training.loss import LabelSmoothedCrossEntropy
 from entente.training.parallel_data import ParallelData
 from entente.training.teacher_forcing import Adam, TeacherForcing, Validation
+from pipelines.benchmarks.case import apart
 from pipelines.compose import CONF, compose, plain
 from pipelines.job import FOLDER, Job
 from pipelines.tracked_run import open_runs
@@ -99,12 +100,8 @@ def to_the_first_updates() -> float:
 def in_a_process() -> list[float]:
     """Return what `beside_the_updates` does, in a process and with a tracking store of its own."""
     with TemporaryDirectory() as place:
-        environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{place}/mlflow.db"}
-        command = [sys.executable, "-m", "pipelines.benchmarks.edges"]
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise EntenteError("updates could not be timed: what was printed says why")
-    return list(json.loads(done.stdout.splitlines()[-1]))
+        store = {"MLFLOW_TRACKING_URI": f"sqlite:///{place}/mlflow.db"}
+        return list(apart("edges", what="what stands beside an update", environment=store))
 
 
 def beside_the_updates() -> list[float]:

@@ -6,7 +6,6 @@ over, with a number at the end of each round, so that no sentence comes twice; n
 
 import json
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ from entente.text.encoded import encode
 from entente.text.preparation import Text, prepare
 from entente.text.subwords import Subwords
 from entente.tracking.store import root
+from pipelines.benchmarks.case import apart
 from pipelines.benchmarks.networks import update
 from pipelines.benchmarks.translating import never_ending
 from pipelines.compose import CONF, compose, plain
@@ -57,23 +57,13 @@ def measure(names: Sequence[str], most: int) -> tuple[dict[str, float], list[Pat
     points = [(name, amount) for name in names for amount in amounts(name, most)]
     rows = []
     for name, amount in tqdm(points, "measuring", unit=" points"):
-        command = [sys.executable, "-m", "pipelines.benchmarks.growth", name, str(amount), str(job.shared)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-        seconds, memory = json.loads(done.stdout.splitlines()[-1])
+        seconds, memory = apart("growth", name, str(amount), str(job.shared), what=f"{amount:,} {name}")
         rows.append([name, amount, seconds, amount / seconds, memory])
     folder = root() / FOLDER / "benchmarks"
     header = ["work", "amount", "seconds", "a second", "peak MiB"]
     write_table(folder / "growth.csv", header, rows)
-    print(
-        "\n".join(
-            columns(
-                [
-                    header,
-                    *([row[0], f"{row[1]:,}", f"{row[2]:.2f}", f"{row[3]:,.0f}", f"{row[4]:,.0f}"] for row in rows),
-                ]
-            )
-        )
-    )
+    told = [[row[0], f"{row[1]:,}", f"{row[2]:.2f}", f"{row[3]:,.0f}", f"{row[4]:,.0f}"] for row in rows]
+    print("\n".join(columns([header, *told])))
     files = [folder / "growth.csv"]
     for column, title, unit in ((2, "Time", "seconds"), (4, "Memory", "MiB at the peak")):
         lines = {name: [(row[1], row[column]) for row in rows if row[0] == name] for name in names}
@@ -83,7 +73,7 @@ def measure(names: Sequence[str], most: int) -> tuple[dict[str, float], list[Pat
 
 
 def amounts(work: str, most: int) -> Iterator[int]:
-    """Yield how much of a work to do: from its least, ten times as much each time (lengths: twice), to its most."""
+    """Yield how much of a work to do: from its least, by its factor each time, to its most."""
     least, limit, factor = WORKS[work][1:]
     while least <= min(limit, most):
         yield least

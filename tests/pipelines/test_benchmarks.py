@@ -170,7 +170,7 @@ def test_what_cannot_be_timed_is_no_share(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)  # where there is no such module
-    with pytest.raises(EntenteError, match="updates could not be timed"):
+    with pytest.raises(EntenteError, match="what stands beside an update could not be timed"):
         edges.in_a_process()
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
