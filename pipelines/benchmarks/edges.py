@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,17 +13,16 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
 import torch
-from torch import nn
 
 from entente.errors import EntenteError
 from entente.evaluation.report import columns, write_table
 from entente.memory import keep_memory
-from entente.model.seq2seq import Seq2Seq
 from entente.model.weights import build
 from entente.options import construct
-from entente.text.batches import collate
 from entente.text.subwords import PAD
+from entente.tracking import outbox, system
 from entente.tracking.logger import RunLogger
 from entente.tracking.store import root
 from entente.training.curves import Curves
@@ -37,8 +37,9 @@ from pipelines.tracked_run import open_runs
 
 Settings = dict[str, Any]
 
-ROUNDS, UPDATES, WINDOW = 5, 200, 10
+ROUNDS, UPDATES, WINDOW = 5, 400, 100
 PATIENCE = 600.0  # seconds
+THREADS = (outbox.THREAD, system.THREAD)  # that track
 
 
 def measure() -> tuple[dict[str, float], list[Path]]:
@@ -48,7 +49,7 @@ def measure() -> tuple[dict[str, float], list[Path]]:
         "`entente --help`, s": commanded(["entente", "--help"]),
         "`entente translate` of one sentence, s": commanded(["entente", "translate", "I love you."]),
         "`dvc repro` in a fresh clone until the first ten updates are done, s": [to_the_first_updates()],
-        "of an update's time spent on tracking, checkpoints, averaging and the trainer, %": in_a_process(),
+        **in_a_process(),
     }
     rows = [
         [what, *(f"{value:.2f}" for value in (median(values), min(values), max(values)))]
@@ -97,80 +98,109 @@ def to_the_first_updates() -> float:
             running.wait()
 
 
-def in_a_process() -> list[float]:
+def in_a_process() -> dict[str, list[float]]:
     """Return what `beside_the_updates` does, in a process and with a tracking store of its own."""
     with TemporaryDirectory() as place:
         store = {"MLFLOW_TRACKING_URI": f"sqlite:///{place}/mlflow.db"}
-        return list(apart("edges", what="what stands beside an update", environment=store))
+        return dict(apart("edges", what="what stands beside an update", environment=store))
 
 
-def beside_the_updates() -> list[float]:
-    """Return which share of a training's time is not spent in bare updates on the same batches, in %."""
+def beside_the_updates() -> dict[str, list[float]]:
+    """Return what stands beside the updates of a tracked training, in %, for each of some windows of it."""
     settings = plain(compose([], root() / CONF))
     job = Job("", settings)
     job.prepare({})
+    module = _trained(settings, job.shared)
+    return {
+        "of a training's time between its updates (averaging, logging, checkpoints, batches, the trainer), %": [
+            100 * between / (between + within) for within, between, _ in module.windows
+        ],
+        "of one core taken by the threads that track, %": [
+            100 * threads / (between + within) for within, between, threads in module.windows
+        ],
+    }
+
+
+class Clocked(TeacherForcing):
+    """Keeps the seconds of each window of updates: `windows` of (within updates, between them, tracking threads)."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.windows: list[tuple[float, float, float]] = []
+        self._within = self._logging = 0.0
+        self._done = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._started, self._threads, self._within = time.perf_counter(), tracking_seconds(), 0.0
+
+    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
+        """Make one update; Lightning calls this."""
+        started, self._logging = time.perf_counter(), 0.0
+        super().optimizer_step(*arguments, **options)
+        self._within += time.perf_counter() - started - self._logging
+        self._done += 1
+        if self._done % WINDOW == 0:
+            if self._done > WINDOW:  # the first one warms up
+                elapsed = time.perf_counter() - self._started
+                self.windows.append((self._within, elapsed - self._within, tracking_seconds() - self._threads))
+            self._begin()
+
+    def log(self, *arguments: Any, **options: Any) -> None:
+        """Log a figure, which is no part of the update that it is of."""
+        started = time.perf_counter()
+        super().log(*arguments, **options)
+        self._logging += time.perf_counter() - started
+
+
+def tracking_seconds() -> float:
+    """Return the processor seconds that the threads of this process have taken that are named as tracking's."""
+    ours = {
+        thread.native_id for thread in threading.enumerate() if thread.name in ("tracking outbox", "system metrics")
+    }
+    used = (times for times in psutil.Process().threads() if times.id in ours)
+    return float(sum(times.user_time + times.system_time for times in used))
+
+
+def _trained(settings: Settings, folder: Path) -> Clocked:
+    """Train as the pipeline does, but for validation."""
     keep_memory()
-    shares = []
-    for _ in range(3):
-        bare, whole = _bare(settings, job.shared), _whole(settings, job.shared)
-        shares.append(100 * (1 - whole / bare))
-    return shares
-
-
-def _bare(settings: Settings, folder: Path) -> float:
-    """Return the target pieces a second of updates and nothing else."""
-    network, loss, data = _parts(settings, folder)
-    adam = torch.optim.Adam(network.parameters(), 1e-4, fused=True)
-    batches = [collate([data.train[row] for row in rows]) for rows in data.batches.epoch(0)[:UPDATES]]
-    network.train()
-    speeds = []
-    for start in range(0, UPDATES, WINDOW):
-        started, pieces = time.perf_counter(), 0
-        for batch in batches[start : start + WINDOW]:
-            adam.zero_grad()
-            x = network.read(batch.tgt_in, network.encode(batch.src, batch.src_mask), batch.src_mask)
-            loss(x, network.embedding.weight, batch.tgt_out).backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            adam.step()
-            pieces += batch.words
-        speeds.append(pieces / (time.perf_counter() - started))
-    return median(speeds)
-
-
-def _whole(settings: Settings, folder: Path) -> float:
-    """Return the target pieces a second that a tracked training logs, its validation not counted."""
-    network, loss, data = _parts(settings, folder)
+    torch.manual_seed(1)
     training = settings["training"]
-    adam = construct(Adam, training["adam"], "adam")
-    averaging = construct(Averaging, training["averaging"], "averaging")
     judge = Validation(lambda network: [], lambda hypotheses: 0.0, lambda hypotheses, update: None)
-    module = TeacherForcing(network, loss, adam, lambda update: 1e-4, validation=judge, seed=1)
+    module = Clocked(
+        build(settings["model"], settings["subwords"]["vocabulary"]),
+        LabelSmoothedCrossEntropy(smoothing=training["smoothing"], ignored=PAD),
+        construct(Adam, training["adam"], "adam"),
+        lambda update: 1e-4,
+        validation=judge,
+        seed=1,
+    )
+    data = ParallelData(
+        folder / "data/encoded",
+        tokens=training["tokens"],
+        accumulate=training["accumulate"],
+        workers=training["workers"],
+        seed=1,
+        languages=("en", "fr"),
+    )
     course = Course(
         updates=UPDATES,
-        accumulate=1,
+        accumulate=training["accumulate"],
         clip=training["clip"],
         validate_every=UPDATES,
         checkpoint_every=training["checkpoint_every"],
-        log_every=WINDOW,
+        log_every=training["log_every"],
         patience=1,
-        averaging=averaging,
+        averaging=construct(Averaging, training["averaging"], "averaging"),
     )
     machine = Machine("cpu", 1, {"cpu": "32-true"}, None)
     with TemporaryDirectory() as place:
         curves = Curves(Path(place, "curves.jsonl"))
-        runs = open_runs(compose([], root() / CONF).tracking)
-        with runs.train("edges", "edges", {}, {}, resume=False) as run:
+        with open_runs(compose([], root() / CONF).tracking).train("edges", "edges", {}, {}, resume=False) as run:
             loggers = [RunLogger(run), curves]
             fit(module, data, course=course, machine=machine, checkpoints=Path(place, "kept"), loggers=loggers)
-        return median(speed["tokens_per_second"] for speed in curves.rows("train", ("tokens_per_second",)).values())
-
-
-def _parts(settings: Settings, folder: Path) -> tuple[Seq2Seq, nn.Module, ParallelData]:
-    torch.manual_seed(1)
-    network = build(settings["model"], settings["subwords"]["vocabulary"])
-    loss = LabelSmoothedCrossEntropy(smoothing=0.0, ignored=PAD)
-    shape = {"tokens": settings["training"]["tokens"], "accumulate": 1, "workers": 0, "seed": 1}
-    return network, loss, ParallelData(folder / "data/encoded", **shape, languages=("en", "fr"))
+    return module
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -139,7 +141,7 @@ def test_edges_are_told_and_logged(
 ) -> None:
     monkeypatch.setattr(edges, "commanded", lambda command: [1.0, 3.0, 2.0])
     monkeypatch.setattr(edges, "to_the_first_updates", lambda: 31.0)
-    monkeypatch.setattr(edges, "in_a_process", lambda: [2.0])
+    monkeypatch.setattr(edges, "in_a_process", lambda: {"between updates, %": [2.0]})
     monkeypatch.setattr("sys.argv", ["benchmark", "edges"])
     benchmark.main()
     assert "`entente --help`, s" in capsys.readouterr().out
@@ -158,12 +160,28 @@ def test_text_for_growth_comes_never_twice(tmp_path: Path) -> None:
 def test_what_stands_beside_an_update_is_a_share_of_it(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edges, "UPDATES", 6)
     monkeypatch.setattr(edges, "WINDOW", 2)
-    settings = plain(compose(THIMBLE, CONF))
-    assert edges._bare(settings, small) > 0
-    assert edges._whole(settings, small) > 0
-    monkeypatch.setattr(edges, "_bare", lambda settings, folder: 200.0)
-    monkeypatch.setattr(edges, "_whole", lambda settings, folder: 150.0)
-    assert edges.beside_the_updates() == [25.0] * 3
+    started = time.perf_counter()
+    windows = edges._trained(plain(compose(THIMBLE, CONF)), small).windows
+    assert len(windows) == 2  # the first one warms up
+    assert all(within > 0 and between > 0 and threads >= 0 for within, between, threads in windows)
+    assert sum(within + between for within, between, _ in windows) < time.perf_counter() - started
+
+
+def test_what_tracks_is_counted_by_its_threads() -> None:
+    worked, seen = threading.Event(), threading.Event()
+
+    def work() -> None:
+        sum(range(10**7))
+        worked.set()
+        seen.wait()
+
+    before = edges.tracking_seconds()
+    thread = threading.Thread(target=work, name=edges.THREADS[0])
+    thread.start()
+    worked.wait()
+    assert edges.tracking_seconds() > before
+    seen.set()
+    thread.join()
 
 
 def test_what_cannot_be_timed_is_no_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from entente.tracking.store import first_line
 
 log = logging.getLogger("entente.tracking")
 
+THREAD = "tracking outbox"
 POINTS = 1000  # MLflow's limit for one batch
 LONGEST_PAUSE = 60.0  # seconds between two attempts while the store is away
 
@@ -66,7 +67,7 @@ class Outbox:
         self._changed = threading.Condition()
         self._failures = 0
         self._hurry = self._closing = False
-        self._thread = threading.Thread(target=self._work, name="tracking outbox", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=THREAD, daemon=True)
 
     def start(self) -> None:
         """Begin to deliver."""

@@ -13,6 +13,8 @@ from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
 from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
+THREAD = "system metrics"
+
 
 def machine() -> str:
     """Name the processor and its cores: a figure that depends on speed says nothing without them."""
@@ -34,7 +36,7 @@ class SystemMetrics:
     def __init__(self, record: Callable[[dict[str, float], int], None], start: float, seconds: float) -> None:
         self._record, self._start, self._seconds = record, start, seconds
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="system metrics", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=THREAD, daemon=True)
 
     def start(self) -> None:
         """Begin to read."""
