@@ -1,10 +1,14 @@
 import random
+import tracemalloc
 import warnings
 
 import pytest
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
 from entente.errors import EntenteError
+from entente.evaluation import scores
 from entente.evaluation.scores import bleu, bleu_by_length, score
 
 FRENCH = [
@@ -125,3 +129,26 @@ def test_a_bucket_too_short_for_4_grams_can_still_be_perfect() -> None:
 def test_bounds_that_do_not_rise_are_refused(bounds: list[int]) -> None:
     with pytest.raises(EntenteError, match="rising"):
         bleu_by_length(["a"], ["b"], [["b"]], bounds)
+
+
+def test_references_read_one_by_one_score_as_sacrebleu_does() -> None:
+    hypotheses = ["le chat dort .", "un chien noir court vite", "elle mange"]
+    streams = [["le chat dort .", "un chien noir court", "elle mange bien"], [None, "le chien noir court vite", None]]
+    references = [[line for line in own if line is not None] for own in zip(*streams, strict=True)]
+    found = score(hypotheses, references)
+    for name, metric in (("bleu", BLEU()), ("chrf", CHRF()), ("ter", TER())):
+        assert found[name].value == metric.corpus_score(hypotheses, streams).score  # type: ignore[arg-type]
+        assert found[name].signature == str(metric.get_signature())
+
+
+def test_scoring_keeps_nothing_large_of_a_sentence() -> None:
+    sentences = [f"le chat numéro {number} dort sur le tapis du salon" for number in range(2000)]
+    tracemalloc.start()
+    for metric in (scores._BLEU(), scores._CHRF(), scores._TER()):
+        metric.corpus_score(sentences[:10], [sentences[:10]])
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        metric.corpus_score(sentences, [sentences])
+        _, peak = tracemalloc.get_traced_memory()
+        assert peak - before < 1000 * len(sentences)
+    tracemalloc.stop()

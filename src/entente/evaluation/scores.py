@@ -5,15 +5,16 @@ their 13a tokenisation: Post 2018 (W18-6319).
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from itertools import pairwise, zip_longest
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
@@ -25,6 +26,28 @@ TARGET_LANGUAGE = "fr"  # Moses has rules per language (elision, abbreviations, 
 
 References = Sequence[Sequence[str]]  # for each sentence all its references, the first one first
 Floats = npt.NDArray[np.float64]
+
+
+class _OneByOne(Metric):
+    """Reads a sentence's references when its turn comes: sacreBLEU itself keeps the n-grams of all, 14 KiB each."""
+
+    def _cache_references(self, references: Sequence[Sequence[str | None]]) -> Iterator[Any]:  # type: ignore[override]
+        counts = {sum(line is not None for line in own) for own in zip(*references, strict=True)}
+        self.num_refs = counts.pop() if len(counts) == 1 else -1
+        for own in zip(*references, strict=True):
+            yield self._extract_reference_info([self._preprocess_segment(line) for line in own if line is not None])
+
+
+class _BLEU(_OneByOne, BLEU):
+    pass
+
+
+class _CHRF(_OneByOne, CHRF):
+    pass
+
+
+class _TER(_OneByOne, TER):
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +76,7 @@ def score(hypotheses: Sequence[str], references: References) -> dict[str, Score]
     """
     streams = _streams(hypotheses, references)
     scores = {}
-    for name, metric in (("bleu", BLEU()), ("chrf", CHRF()), ("ter", TER())):
+    for name, metric in (("bleu", _BLEU()), ("chrf", _CHRF()), ("ter", _TER())):
         value = float(metric.corpus_score(hypotheses, streams).score)
         scores[name] = Score(name, value, str(metric.get_signature()))
     scores["bleu_lower_tokenised"] = _bleu_lower_tokenised(hypotheses, references)
@@ -63,7 +86,7 @@ def score(hypotheses: Sequence[str], references: References) -> dict[str, Score]
 def bleu(hypotheses: Sequence[str], references: References) -> float:
     """Return BLEU alone (cased, 13a), 0 to 100: the quick figure of validation. Raises as `score` does."""
     # A network that has just begun repeats itself in ways that sacreBLEU takes for tokenised text: `force`.
-    metric = BLEU(force=True)
+    metric = _BLEU(force=True)
     return float(metric.corpus_score(hypotheses, _streams(hypotheses, references)).score)
 
 
@@ -74,7 +97,7 @@ def bleu_statistics(hypotheses: Sequence[str], references: References) -> npt.ND
     hypothesis; length of the reference closest to it. Lengths are in tokens.
     """
     _streams(hypotheses, references)
-    metric = BLEU(effective_order=True, force=True)  # the order bears on a sentence's score alone, not on its counts
+    metric = _BLEU(effective_order=True, force=True)  # the order bears on a sentence's score alone, not on its counts
     rows = []
     for hypothesis, own in zip(hypotheses, references, strict=True):
         one = metric.sentence_score(hypothesis, own)
@@ -108,7 +131,7 @@ def bleu_by_length(
     members: list[list[int]] = [[] for _ in labels]
     for row, source in enumerate(sources):
         members[bisect_left(bounds, len(source.split()))].append(row)
-    metric = BLEU(effective_order=True, force=True)
+    metric = _BLEU(effective_order=True, force=True)
     buckets = []
     for label, rows in zip(labels, members, strict=True):
         if rows:
@@ -132,7 +155,7 @@ def _bleu_lower_tokenised(hypotheses: Sequence[str], references: References) -> 
     """Score as papers on Multi30k do: both sides lower-cased, punctuation normalised, Moses-tokenised."""
     tokenised = [_moses(hypothesis) for hypothesis in hypotheses]
     streams = _streams(tokenised, [[_moses(reference) for reference in own] for own in references])
-    metric = BLEU(tokenize="none", force=True)
+    metric = _BLEU(tokenize="none", force=True)
     value = float(metric.corpus_score(tokenised, streams).score)
     # sacreBLEU saw text prepared outside: say so where its own signature would say "mixed" and "none".
     own = str(metric.get_signature()).replace("case:mixed", "case:lc")
