@@ -36,7 +36,7 @@ LEDGER = Path("docs/claims.md")
 KEPT = Path("docs/claims.tar.xz")
 CURVES = (SPEED, "val/loss", "val/accuracy", "val/bleu")
 KIND = "entente.kind"
-DECISIVE = ("corpus", "subwords", "model", "training", "trainer", "decoding")
+DECISIVE = ("corpus", "subwords", "segmentation", "model", "training", "trainer", "decoding")
 PEAK = "training.schedule.peak"
 MULTI30K = ("recipe=multi30k", "training.updates=2600")  # some 5 million target pieces
 LENGTH, BATCHES = 20, (1, 64)  # of the benchmark's figures that the ledger quotes
@@ -105,15 +105,16 @@ def _name(record: Record) -> str:
 def runs(records: Sequence[Record], overrides: Sequence[str]) -> Found:
     """Return the latest evaluated run of each ablation and seed that was made as its experiment says, and `overrides`.
 
-    Runs of an experiment that has changed since, or was told something else beside, are none.
+    Runs of an experiment that has changed since, or was told something else beside, are none. An option that came
+    later than a run was for it what it is by default.
     """
-    wanted = {name: _composed(name, overrides) for name in ABLATIONS}
+    default = _composed(BASELINE, overrides)
+    wanted = {name: default | _composed(name, overrides) for name in ABLATIONS}
     found: Found = {}
     for record in records:
-        own = _decisive(record.parameters)
-        name = next(
-            (name for name in ABLATIONS if wanted[name] == own), None
-        )  # whatever it was called when it was made
+        own = default | _decisive(record.parameters)
+        # Whatever it was called when it was made.
+        name = next((name for name in ABLATIONS if wanted[name] == own), None)
         if name and EVALUATED in record.figures:
             found.setdefault((name, int(record.parameters["seed"])), record)
     return dict(sorted(found.items(), key=lambda item: (ABLATIONS.index(item[0][0]), item[0][1])))
@@ -130,15 +131,14 @@ def trials(records: Sequence[Record]) -> dict[tuple[str, str], Record]:
         for record in records
         if EVALUATED in record.figures and record.parameters.get("seed") == seed and PEAK in record.parameters
     ]
+    default = _composed(BASELINE, [])
     found: dict[tuple[str, str], Record] = {}
     for name in ABLATIONS:
-        wanted = _composed(name, [])
-        del wanted[PEAK]
+        wanted = default | _composed(name, [])
         for record in done:
-            own = _decisive(record.parameters)
-            peak = own.pop(PEAK)
-            if own == wanted:
-                found.setdefault((name, peak), record)
+            own = default | _decisive(record.parameters)
+            if own == wanted | {PEAK: own[PEAK]}:
+                found.setdefault((name, own[PEAK]), record)
     several = Counter(name for name, _ in found)
     order = sorted(found, key=lambda key: (ABLATIONS.index(key[0]), float(key[1])))
     return {key: found[key] for key in order if several[key[0]] > 1}

@@ -4,19 +4,24 @@ import os
 from pathlib import Path
 
 from entente.errors import for_people
-from entente.text.encoded import encode
+from entente.options import construct
+from entente.text.encoding import encode
+from entente.text.segmentation import BEST, Segmentation
+from pipelines.parameters import read
 
 PREPARED, ENCODED, SUBWORDS = Path("data/prepared"), Path("data/encoded"), Path("artifacts/subwords/subwords.model")
 
 
 @for_people
 def main() -> None:
-    """Write {train,val}.{en,fr}: ids and offsets."""
+    """Write {train,val}.{en,fr}: ids and offsets. What is only judged is cut as suits best."""
+    segmentations = {"train": construct(Segmentation, read("segmentation"), "segmentation"), "val": BEST}
     # The machine's affair: the result does not depend on it.
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for split in ("train", "val"):
+    for split, segmentation in segmentations.items():
         for language in ("en", "fr"):
-            encode(SUBWORDS, PREPARED / f"{split}.{language}", ENCODED / f"{split}.{language}", processes=processes)
+            text, stem = PREPARED / f"{split}.{language}", ENCODED / f"{split}.{language}"
+            encode(SUBWORDS, text, stem, processes=processes, segmentation=segmentation)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from pipelines.tracked_run import ABLATION, JOB
 FOLDER, DATA, DONE, LOG = "ablations", "data-", "done.json", "log.txt"
 SHARED = ("download", "prepare", "learn_subwords", "encode")
 OWN = ("train", "evaluate", "attend")
-SHARED_GROUPS = ("corpus", "subwords")
+SHARED_GROUPS = ("corpus", "subwords", "segmentation")
 _GRACE = 5.0  # seconds for a stage that heard of Ctrl-C itself
 LINKED = ("dvc.yaml", "src", "pipelines")
 

@@ -23,7 +23,7 @@ from entente.tracking.logger import RunLogger
 from entente.tracking.runs import Run
 from entente.training.curves import Curves
 from entente.training.fit import Averaging, Course, Machine, fit, forget
-from entente.training.loss import LabelSmoothedCrossEntropy
+from entente.training.loss import LOSSES
 from entente.training.parallel_data import ParallelData
 from entente.training.schedule import SCHEDULES
 from entente.training.teacher_forcing import Adam, TeacherForcing, Validation
@@ -80,7 +80,7 @@ def module(network: Seq2Seq, judge: Validation, updates: int) -> TeacherForcing:
     training = read("training")
     return TeacherForcing(
         network,
-        LabelSmoothedCrossEntropy(smoothing=training["smoothing"], ignored=PAD),
+        choose(LOSSES, training["loss"], "training.loss")(smoothing=training["smoothing"], ignored=PAD),
         construct(Adam, training["adam"], "training.adam"),
         choose(SCHEDULES, training["schedule"], "training.schedule")(updates=updates),
         validation=judge,
@@ -140,6 +140,7 @@ def train(mark: str, checkpoints: Path) -> None:
         workers=training["workers"],
         seed=seed,
         languages=("en", "fr"),
+        segmentations=read("segmentation.each"),
     )
     torch.manual_seed(seed)
     network = build(read("model"), len(subwords))
@@ -149,7 +150,7 @@ def train(mark: str, checkpoints: Path) -> None:
     curves = Curves(checkpoints / "curves.jsonl")
     with open_runs().train(*identity(mark), tags(), resume=resume) as run:
         run.metrics({"parameters": sum(weight.numel() for weight in network.parameters())}, step=0)
-        note_data(run, "train", context="training", rows=len(data.train))
+        note_data(run, "train", context="training", rows=data.pairs)
         note_data(run, "val", context="validation", rows=len(data.val))
         judge = validation(subwords, torch.device(machine.device()), run, training["validation"])
         best = fit(

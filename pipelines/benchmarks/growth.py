@@ -29,7 +29,7 @@ from entente.model.weights import build
 from entente.options import choose, construct
 from entente.text.cleaning import Cleaning
 from entente.text.corpus import read_lines
-from entente.text.encoded import encode
+from entente.text.encoding import encode
 from entente.text.preparation import Text, prepare
 from entente.text.subwords import Subwords
 from entente.tracking.store import root

@@ -1,5 +1,6 @@
 """The ledger, from runs that a store holds: what they say is found again in docs/claims.md."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,19 @@ def test_the_ledger_says_what_the_runs_say(root: Path, capsys: pytest.CaptureFix
     assert "## On Multi30k" not in ledger
     assert "| baseline | 0.001 | 100.0 |\n| baseline | 0.003 | 97.5 |" in ledger
     assert "| no_mask | 0." not in ledger  # one trial is no choice
+
+
+def test_an_option_that_came_later_than_a_run_was_what_it_is_by_default(root: Path) -> None:
+    train(root, "baseline", 1, right=38, loss=0.5)
+    (record,) = claims.known()
+    wanted = {("baseline", 1)}
+    assert claims.runs([record], []).keys() == wanted
+    earlier = {
+        key: value for key, value in record.parameters.items() if not key.startswith(("segmentation", "training.loss"))
+    }
+    assert claims.runs([replace(record, parameters=earlier)], []).keys() == wanted
+    for other in ({"segmentation.each": "8"}, {"training.loss.kind": "r_drop"}, {"training.loss.weight": "5.0"}):
+        assert not claims.runs([replace(record, parameters=earlier | other)], [])
 
 
 def test_the_ledger_can_be_written_without_the_store(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

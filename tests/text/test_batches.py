@@ -102,3 +102,38 @@ def test_an_epoch_is_made_of_whole_updates() -> None:
     whole = len(batches(multiple=4).epoch(0))
     assert whole % 4 == 0
     assert len(batches().epoch(0)) - 4 < whole <= len(batches().epoch(0))
+
+
+def sampled() -> TokenBudgetBatches:
+    """1,000 pairs of three segmentations each."""
+    return TokenBudgetBatches(*lengths(), tokens=500, seed=1, multiple=1, segmentations=3)
+
+
+def test_every_epoch_has_one_segmentation_of_each_pair_and_another_epoch_another() -> None:
+    first, second = ([row for batch in sampled().epoch(number) for row in batch] for number in (0, 1))
+    assert sorted(row // 3 for row in first) == sorted(row // 3 for row in second) == list(range(1000))
+    assert {row % 3 for row in first} == {0, 1, 2}
+    assert len(set(first) & set(second)) < 500  # a third, by chance
+
+
+def test_sampled_batches_keep_the_budget_by_their_own_lengths() -> None:
+    source, target = lengths()
+    assert max(max(side[batch]) * len(batch) for batch in sampled().epoch(4) for side in (source, target)) <= 500
+
+
+def test_a_resumed_training_goes_on_where_epochs_differ_in_their_batches() -> None:
+    sizes = [len(sampled().epoch(number)) for number in range(4)]
+    assert len(set(sizes)) > 1
+    whole = list(islice(EndlessBatches(sampled(), 0), sum(sizes)))
+    for start in (1, sizes[0], sizes[0] + sizes[1] + 2):
+        assert list(islice(EndlessBatches(sampled(), start), 5)) == whole[start : start + 5]
+
+
+def test_copies_stand_one_after_another_and_words_count_once() -> None:
+    batch = collate([(np.array([5, EOS]), np.array([6, 7, EOS])), (np.array([8, 9, EOS]), np.array([4, EOS]))])
+    double = batch.times(2)
+    assert torch.equal(double.src, torch.cat([batch.src, batch.src]))
+    assert double.src_mask.shape == (4, 1, 1, 3)
+    assert torch.equal(double.tgt_out[2:], batch.tgt_out)
+    assert double.words == batch.words == 5
+    assert batch.times(1) is batch

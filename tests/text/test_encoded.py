@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from entente.errors import EntenteError
-from entente.text import encoded
-from entente.text.encoded import Encoded, encode
+from entente.text import encoding
+from entente.text.encoded import Encoded
+from entente.text.encoding import encode
+from entente.text.segmentation import Segmentation
 from entente.text.subwords import BOS, EOS, PAD, Subwords, learn
 
 SENTENCES = [f"The {animal} is {i} years old." for i in range(50) for animal in ("cat", "dog", "œuf")]
@@ -44,7 +46,7 @@ def test_the_number_of_processes_and_the_blocks_change_nothing(
 ) -> None:
     text = write(tmp_path / "train.en", SENTENCES)
     encode(model, text, tmp_path / "whole", processes=1)
-    monkeypatch.setattr(encoded, "_BLOCK", 7)
+    monkeypatch.setattr(encoding, "_BLOCK", 7)
     for processes in (1, 2):
         encode(model, text, tmp_path / f"by{processes}", processes=processes)
         for part in ("ids", "offsets"):
@@ -95,3 +97,32 @@ def test_missing_torn_and_foreign_files_are_refused(model: Path, tmp_path: Path)
     (tmp_path / "one.offsets.npy").write_bytes(b"torn")
     with pytest.raises(EntenteError, match="damaged"):
         Encoded(tmp_path / "one")
+
+
+SAMPLED = Segmentation(each=4, alpha=0.2)
+
+
+def test_segmentations_of_a_sentence_follow_its_best_and_say_the_same(model: Path, tmp_path: Path) -> None:
+    text = write(tmp_path / "train.en", SENTENCES)
+    encode(model, text, tmp_path / "best", processes=1)
+    encode(model, text, tmp_path / "sampled", processes=1, segmentation=SAMPLED)
+    best, rows, subwords = Encoded(tmp_path / "best"), Encoded(tmp_path / "sampled"), Subwords(model)
+    assert len(rows) == 4 * len(SENTENCES)
+    assert subwords.decode([list(row) for row in rows]) == [sentence for sentence in SENTENCES for _ in range(4)]
+    assert all(np.array_equal(best[i], rows[4 * i]) for i in range(len(best)))
+    assert all(row[-1] == EOS for row in rows)
+    assert len({tuple(row) for row in rows[:4]}) > 1
+
+
+def test_segmentations_are_the_same_again_whatever_the_processes(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "_BLOCK", 20)
+    text = write(tmp_path / "train.en", SENTENCES)
+    stems = [tmp_path / name for name in ("one", "again", "two")]
+    for stem, processes in zip(stems, (1, 1, 2), strict=True):
+        encode(model, text, stem, processes=processes, segmentation=SAMPLED)
+    once, again, side_by_side = (stem.with_name(f"{stem.name}.ids.npy").read_bytes() for stem in stems)
+    assert once == again == side_by_side
+    rows = Encoded(stems[0])
+    assert [list(row) for row in rows[1:80:4]] != [list(row) for row in rows[2:80:4]]

@@ -3,8 +3,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from entente.errors import EntenteError
 from entente.training import loss as module
-from entente.training.loss import LabelSmoothedCrossEntropy
+from entente.training.loss import LabelSmoothedCrossEntropy, RDrop
 
 PAD = 0
 
@@ -75,3 +76,45 @@ def test_nothing_but_padding_costs_nothing() -> None:
     assert loss.item() == 0
     assert x.grad is not None
     assert x.grad.count_nonzero() == 0
+
+
+def twice() -> tuple[Tensor, Tensor, Tensor]:
+    """Two readings (2B, T, D) of the same sentences, one after the other."""
+    x, table, targets = example()
+    return torch.cat([x, x + 0.3 * torch.randn(x.shape, generator=torch.Generator().manual_seed(1))]), table, targets
+
+
+@pytest.mark.parametrize("rows", [1, 4, 99])
+def test_r_drop_is_half_of_the_papers_equation_in_value_and_gradients(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOGITS", rows * 2 * 11)
+    x, table, targets = twice()
+    ours, theirs = ([x.clone().requires_grad_(), table.clone().requires_grad_()] for _ in range(2))
+    both = targets.repeat(2, 1)
+    mine = RDrop(smoothing=0.1, ignored=PAD, weight=5.0)(*ours, both)
+
+    real = targets.flatten() != PAD
+    one, other = F.linear(*theirs).view(2, -1, 11).log_softmax(-1)[:, real]
+    wanted = targets.flatten()[real]
+    entropies = [F.cross_entropy(reading, wanted, label_smoothing=0.1) for reading in (one, other)]
+    divergences = [
+        F.kl_div(q, p, log_target=True, reduction="batchmean") for p, q in ((one, other), (other, one))
+    ]  # of p from q
+    papers = sum(entropies) + 5.0 / 2 * sum(divergences)
+    torch.testing.assert_close(mine, papers / 2)
+    torch.autograd.backward([mine, papers / 2])
+    for own, reference in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(own.grad, reference.grad)
+
+
+def test_readings_that_agree_cost_no_more_than_one() -> None:
+    x, table, targets = example()
+    alone = LabelSmoothedCrossEntropy(smoothing=0.1, ignored=PAD)(x, table, targets)
+    agreed = RDrop(smoothing=0.1, ignored=PAD, weight=5.0)(x.repeat(2, 1, 1), table, targets.repeat(2, 1))
+    torch.testing.assert_close(agreed, alone)
+
+
+def test_readings_are_not_rewarded_for_differing() -> None:
+    with pytest.raises(EntenteError, match=r"training\.loss\.weight is -1"):
+        RDrop(smoothing=0.1, ignored=PAD, weight=-1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Self
 
 import numpy as np
@@ -26,6 +27,10 @@ class Batch:
     tgt_in: Tensor
     tgt_out: Tensor
     words: int
+
+    def times(self, copies: int) -> Self:
+        """Put `copies` of all pairs one after another; `words` counts each once."""
+        return self if copies == 1 else self._each(lambda tensor: tensor.repeat(copies, *[1] * (tensor.ndim - 1)))
 
     def to(self, device: torch.device | str) -> Self:
         """Move all tensors to `device`."""
@@ -71,7 +76,9 @@ class Pairs(torch.utils.data.Dataset[tuple[NDArray[np.integer], NDArray[np.integ
 
 
 class TokenBudgetBatches:
-    """Batches, as numbers of pairs, of at most `tokens` padded words on either side.
+    """Batches, as numbers of rows, of at most `tokens` padded words on either side.
+
+    A pair has `segmentations` rows, one after another, of which every epoch has one, at random.
 
     Pairs are sorted by target length, and those of one by source length, upwards and downwards in turn, so that
     sources are alike too where one target length ends and the next begins; ties are in random order. They are cut
@@ -88,16 +95,21 @@ class TokenBudgetBatches:
         tokens: int,
         seed: int,
         multiple: int,
+        segmentations: int = 1,
     ) -> None:
         self.source_lengths, self.target_lengths = source_lengths, target_lengths
-        self.tokens, self.seed, self.multiple = tokens, seed, multiple
+        self.tokens, self.seed, self.multiple, self.segmentations = tokens, seed, multiple, segmentations
 
     def epoch(self, number: int) -> list[list[int]]:
-        """Return all batches of epoch 0, 1, 2, ..., in order; every epoch has as many."""
+        """Return all batches of epoch 0, 1, 2, ..., in order."""
         random = np.random.default_rng((self.seed, number))
-        there_and_back = np.where(self.target_lengths % 2, 1, -1) * self.source_lengths.astype(np.int64)
-        order = np.lexsort((random.random(len(self.source_lengths)), there_and_back, self.target_lengths))
-        batches = [batch.tolist() for batch in self._cut(order)]
+        rows = np.arange(0, len(self.source_lengths), self.segmentations)  # the first of each pair
+        if self.segmentations > 1:
+            rows += random.integers(self.segmentations, size=len(rows))
+        source, target = self.source_lengths[rows], self.target_lengths[rows]
+        there_and_back = np.where(target % 2, 1, -1) * source.astype(np.int64)
+        order = np.lexsort((random.random(len(rows)), there_and_back, target))
+        batches = [batch.tolist() for batch in self._cut(rows[order])]
         random.shuffle(batches)
         whole = len(batches) - len(batches) % self.multiple
         return batches[: whole or len(batches)]
@@ -121,7 +133,8 @@ class EndlessBatches(Sampler[list[int]]):
         self.batches, self.start = batches, start
 
     def __iter__(self) -> Iterator[list[int]]:
-        epoch, done = divmod(self.start, len(self.batches.epoch(0)))
-        while True:
-            yield from self.batches.epoch(epoch)[done:]
-            epoch, done = epoch + 1, 0
+        left = self.start
+        for epoch in count():
+            batches = self.batches.epoch(epoch)
+            yield from batches[left:]
+            left = max(0, left - len(batches))

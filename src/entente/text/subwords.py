@@ -8,8 +8,10 @@ import hashlib
 import io
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import sentencepiece
@@ -24,6 +26,7 @@ KINDS = ("unigram", "bpe")
 # Rarer characters, emoji and whatever a person types are spelt in bytes, so that every text round-trips.
 _CHARACTER_COVERAGE = 0.9999
 _ERRORS_ONLY = 2
+_SPACE = "\u2581"  # how SentencePiece writes it, before a word
 
 
 def learn(texts: Sequence[Path], folder: Path, *, kind: str, vocabulary: int, threads: int, sample: int) -> None:
@@ -151,6 +154,38 @@ class Subwords:
         # One thread: the order of results and the number of threads of a process stay the caller's affair.
         ids: list[list[int]] = self._processor.encode(list(sentences), out_type=int, num_threads=1)
         return ids
+
+    def likeliest(self, word: str, count: int) -> tuple[list[list[int]], list[float]]:
+        """Return the `count` likeliest segmentations of a word under a unigram model, and their log-probabilities."""
+        cuts: list[list[int]] = self._processor.nbest_encode_as_ids(word, nbest_size=count)
+        return cuts, [sum(self._processor.get_score(piece) for piece in cut) for cut in cuts]
+
+    @cached_property
+    def merges(self) -> dict[str, int]:
+        """What byte pairs merge into, and its id, which is lower the earlier it was learnt; empty for unigram."""
+        try:
+            self._processor.nbest_encode_as_ids("a", nbest_size=1)
+        except RuntimeError:  # byte pairs know one segmentation only
+            pieces = (piece for piece in range(len(self)) if not self._processor.is_byte(piece) and piece > EOS)
+            return {self._processor.id_to_piece(piece): piece for piece in pieces}
+        return {}
+
+    def merge(self, word: str, is_kept: Callable[[], bool]) -> list[int]:
+        """Return the ids of a word by byte pairs, asking of each merge, each time it could be made, whether it may."""
+        symbols = list(f"{_SPACE}{word}")
+        while True:
+            joined = (self.merges.get(left + right) for left, right in pairwise(symbols))
+            possible = [(piece, place) for place, piece in enumerate(joined) if piece is not None and is_kept()]
+            if not possible:
+                break
+            _, place = min(possible)
+            symbols[place : place + 2] = [symbols[place] + symbols[place + 1]]
+        return [piece for symbol in symbols for piece in self._spelt(symbol)]
+
+    def _spelt(self, symbol: str) -> list[int]:
+        if symbol in self.merges:
+            return [self.merges[symbol]]
+        return [int(self._processor.piece_to_id(f"<0x{byte:02X}>")) for byte in symbol.encode()]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Return the sentence of each row of ids, on one line; PAD, BOS and EOS are left out."""

@@ -1,9 +1,12 @@
-"""The loss of teacher forcing: cross-entropy with label smoothing, padding left out."""
+"""The loss of teacher forcing: cross-entropy with label smoothing, padding left out; and R-Drop's agreement."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from entente.errors import EntenteError
 
 LOGITS = 2**22  # laid out at a time on a CPU: about what its caches hold
 
@@ -14,17 +17,42 @@ class LabelSmoothedCrossEntropy(nn.Module):
     The mean is taken over the words that are not `ignored`, in nats.
     """
 
+    copies = 1  # of each batch, one after the other, that the network is to read at once
+    agreement = 0.0
+
     def __init__(self, *, smoothing: float, ignored: int) -> None:
         super().__init__()
         self.smoothing, self.ignored = smoothing, ignored
 
     def forward(self, x: Tensor, table: Tensor, targets: Tensor) -> Tensor:
         """Score x (B, T, D) by the words' table (V, D) and compare with targets (B, T) int64 -> scalar."""
-        flat = targets.flatten()
+        x, flat = x.reshape(self.copies, -1, x.shape[-1]), targets.reshape(self.copies, -1)
         real = flat != self.ignored
-        weights = real.float() / real.sum().clamp(min=1)  # (BT,)
-        loss: Tensor = _SmoothedCrossEntropy.apply(x.flatten(0, 1), table, flat, weights, self.smoothing)  # type: ignore[no-untyped-call]
+        weights = real.float() / real.sum().clamp(min=1)  # (C, BT / C)
+        loss: Tensor = _SmoothedCrossEntropy.apply(x, table, flat, weights, self.smoothing, self.agreement)  # type: ignore[no-untyped-call]
         return loss
+
+
+class RDrop(LabelSmoothedCrossEntropy):
+    """R-Drop (Wu et al. 2021, section 2.1): a batch is read twice, and what dropout makes of it is to agree.
+
+    To the mean cross-entropy of both readings comes weight / 4 times the mean over words of both divergences,
+    KL(p, q) + KL(q, p): half of the paper's equation 4, whose alpha is `weight`.
+    """
+
+    copies = 2
+
+    def __init__(self, *, smoothing: float, ignored: int, weight: float) -> None:
+        super().__init__(smoothing=smoothing, ignored=ignored)
+        if not weight >= 0:
+            raise EntenteError(f"training.loss.weight is {weight}; choose a number from 0 on, such as 5")
+        self.agreement = weight / 2  # of a word as it is weighted in one reading, which is half of its share
+
+
+LOSSES: Mapping[str, Callable[..., LabelSmoothedCrossEntropy]] = {
+    "cross_entropy": LabelSmoothedCrossEntropy,
+    "r_drop": RDrop,
+}
 
 
 class _SmoothedCrossEntropy(torch.autograd.Function):
@@ -36,37 +64,55 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, table: Tensor, targets: Tensor, weights: Tensor, smoothing: float) -> Tensor:
-        # x (N, D), table (V, D), targets (N,), weights (N,)
+    def forward(
+        ctx: Any, x: Tensor, table: Tensor, targets: Tensor, weights: Tensor, smoothing: float, agreement: float
+    ) -> Tensor:
+        # x (C, N, D) in C copies, table (V, D), targets (C, N), weights (C, N)
         kind = x.device.type
         low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         with torch.autocast(kind, enabled=False):
             x, narrow = x.to(low), table.to(low)
             wide = x.float()
-            right, mean = narrow[targets].float(), narrow.float().mean(0)  # (N, D), (D,)
-            weighted = wide * weights[:, None]  # (N, D)
-            towards = (1 - smoothing) * right + smoothing * mean  # (N, D): what the smoothed right answer points to
+            right, mean = narrow[targets].float(), narrow.float().mean(0)  # (C, N, D), (D,)
+            weighted = wide * weights[..., None]  # (C, N, D)
+            towards = (1 - smoothing) * right + smoothing * mean  # (C, N, D): what the smoothed right answer points to
             grad_x = torch.empty_like(wide)
             grad_table = torch.zeros_like(table, dtype=torch.float32)
+            loss = table.new_zeros((), dtype=torch.float32)
             lse = torch.empty_like(weights)
-            rows = max(1, LOGITS // len(table)) if kind == "cpu" else len(x)
-            for start in range(0, len(x), rows):
+            copies, words = weights.shape
+            rows = max(1, LOGITS // len(table) // copies) if kind == "cpu" else words
+            for start in range(0, words, rows):
                 part = slice(start, start + rows)
-                logits = (x[part] @ narrow.t()).float()  # (C, V)
-                top = logits.amax(1)
-                p = logits.softmax(1)
-                torch.sub(top, p.amax(1).log(), out=lse[part])  # the likeliest word's share says what all sum up to
+                logits = (x[:, part] @ narrow.t()).float()  # (C, R, V)
+                top = logits.amax(2)
+                p = logits.softmax(2)
+                torch.sub(top, p.amax(2).log(), out=lse[:, part])  # the likeliest word's share says what all sum up to
+                if agreement:
+                    divergence, p = _agreement(logits - lse[:, part, None], p, agreement)
+                    loss += (divergence * weights[:, part]).sum()
                 p = p.to(low)
-                grad_x[part] = p @ narrow
-                grad_table += p.t() @ weighted[part].to(low)
-            loss = ((lse - (wide * towards).sum(1)) * weights).sum()
-            grad_x = (grad_x - towards) * weights[:, None]
-            grad_table.index_add_(0, targets, weighted, alpha=smoothing - 1)
-            grad_table -= smoothing / len(table) * weighted.sum(0)
+                grad_x[:, part] = p @ narrow
+                grad_table += p.flatten(0, 1).t() @ weighted[:, part].flatten(0, 1).to(low)
+            loss += ((lse - (wide * towards).sum(2)) * weights).sum()
+            grad_x = (grad_x - towards) * weights[..., None]
+            grad_table.index_add_(0, targets.flatten(), weighted.flatten(0, 1), alpha=smoothing - 1)
+            grad_table -= smoothing / len(table) * weighted.sum((0, 1))
             ctx.save_for_backward(grad_x, grad_table)
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         grad_x, grad_table = ctx.saved_tensors
-        return grad_x * upstream[0], grad_table * upstream[0], None, None, None
+        return grad_x * upstream[0], grad_table * upstream[0], None, None, None, None
+
+
+def _agreement(log_p: Tensor, p: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+    """Return `weight` times KL of each of two readings from the other (2, R), and p (2, R, V) with the sum's gradient.
+
+    By the logits of p the gradient of KL(p, q) + KL(q, p) is p (log p - log q - KL(p, q)) + p - q.
+    """
+    apart = log_p - log_p.flip(0)  # (2, R, V)
+    divergence = (p * apart).sum(2, keepdim=True)  # (2, R, 1)
+    gradient = p * (apart - divergence) + p - p.flip(0)
+    return weight * divergence[..., 0], p + weight * gradient

@@ -13,10 +13,21 @@ from entente.text.encoded import Encoded
 
 
 class ParallelData(pl.LightningDataModule):
-    """Train and val of a folder of encoded text, in batches of at most `tokens` padded words on either side."""
+    """Train and val of a folder of encoded text, in batches of at most `tokens` padded words on either side.
+
+    Each training pair is there in as many `segmentations`.
+    """
 
     def __init__(
-        self, folder: Path, *, tokens: int, accumulate: int, workers: int, seed: int, languages: tuple[str, str]
+        self,
+        folder: Path,
+        *,
+        tokens: int,
+        accumulate: int,
+        workers: int,
+        seed: int,
+        languages: tuple[str, str],
+        segmentations: int = 1,
     ) -> None:
         super().__init__()
         self.folder, self.languages = folder, languages
@@ -24,7 +35,15 @@ class ParallelData(pl.LightningDataModule):
         self.train = self._pairs("train")
         self.val = self._pairs("val")
         lengths = self.train.source.lengths, self.train.target.lengths
-        self.batches = TokenBudgetBatches(*lengths, tokens=tokens, seed=seed, multiple=accumulate)
+        if len(self.train) % segmentations:
+            raise EntenteError(
+                f"{folder}: train has {len(self.train)} rows, which is no multiple of {segmentations} segmentations; "
+                "run `dvc repro encode`"
+            )
+        self.pairs = len(self.train) // segmentations
+        self.batches = TokenBudgetBatches(
+            *lengths, tokens=tokens, seed=seed, multiple=accumulate, segmentations=segmentations
+        )
 
     def _pairs(self, split: str) -> Pairs:
         source, target = (Encoded(self.folder / f"{split}.{language}") for language in self.languages)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from entente.model.seq2seq import Seq2Seq
 from entente.text.batches import Batch
 from entente.text.subwords import PAD
+from entente.training.loss import LabelSmoothedCrossEntropy
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class TeacherForcing(pl.LightningModule):
     def __init__(
         self,
         network: Seq2Seq,
-        loss: nn.Module,
+        loss: LabelSmoothedCrossEntropy,
         adam: Adam,
         schedule: Callable[[int], float],
         validation: Validation,
@@ -78,6 +79,7 @@ class TeacherForcing(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of one batch."""
+        batch = batch.times(self.loss.copies)
         x = self.network.read(batch.tgt_in, self.network.encode(batch.src, batch.src_mask), batch.src_mask)  # (B, T, D)
         loss: Tensor = self.loss(x, self.network.embedding.weight, batch.tgt_out)
         self._tokens += batch.words
