@@ -1,7 +1,7 @@
 """The stage `evaluate`: translate the test sets by beam search, score them, judge the probes, and report."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from pipelines.tracked_run import evaluated_run, note_data
 PREPARED, MODEL = Path("data/prepared"), Path("artifacts/model")
 EVALUATION, ATTENTION = Path("artifacts/evaluation"), Path("artifacts/attention")
 METRICS = Path("artifacts/metrics/evaluate.json")
+Translate = Callable[[Sequence[str]], Iterable[str]]
+
 CHUNK = 512  # sentences between two steps of the progress bar
 SAMPLES = 3
 MEASURED = 200  # sentences by which the likeness of words is measured
@@ -34,7 +36,7 @@ def main() -> None:
     tests, bounds = read("corpus")["tests"], read("evaluation")["length_bounds"]
     translator = Translator.load(MODEL, "auto", construct(Decoding, read("decoding"), "decoding"))
     with evaluated_run(MODEL) as run:  # opened first: a store that cannot be used says so before the work
-        found = evaluate(translator, PREPARED, tests, bounds, EVALUATION)
+        found = evaluate(translator, translator.translate, PREPARED, tests, bounds, EVALUATION)
         report.write_json(METRICS, report.headline(found.metrics))
         scores = {test: found.metrics[test] for test in tests}
         run.metrics(report.flatten({"test": scores, "probes": found.metrics.get("probes", {})}, ""), step=0)
@@ -58,9 +60,17 @@ class Evaluation:
 
 
 def evaluate(
-    translator: Translator, prepared: Path, tests: Sequence[str], bounds: Sequence[int], folder: Path
+    translator: Translator,
+    translate: Translate,
+    prepared: Path,
+    tests: Sequence[str],
+    bounds: Sequence[int],
+    folder: Path,
 ) -> Evaluation:
-    """Evaluate on `tests` of `prepared`, and on its probes if any; write the tables of `folder`."""
+    """Evaluate on `tests` of `prepared`, and on its probes if any; write the tables of `folder`.
+
+    The translator, which knows what is likely, may `translate` in a way that is not its own.
+    """
     metrics: dict[str, Any] = {}
     signatures: dict[str, Any] = {}
     samples: list[tuple[str, str]] = []
@@ -70,7 +80,7 @@ def evaluate(
         sources = list(read_lines(prepared / f"{test}.en"))
         references = read_references(prepared / f"{test}.references.jsonl")
         started = time.perf_counter()
-        hypotheses = _translate(translator, sources, f"translating {test}")
+        hypotheses = _translate(translate, sources, f"translating {test}")
         sentences, seconds = sentences + len(sources), seconds + time.perf_counter() - started
         report.write_translations(folder / f"{test}.tsv", sources, hypotheses, references)
         metrics[test], signatures[test] = _score(hypotheses, references)
@@ -78,20 +88,20 @@ def evaluate(
         samples = samples or list(zip(sources, hypotheses, strict=True))[:SAMPLES]
     report.write_buckets(folder / "bleu_by_length.csv", buckets)
     report.write_json(folder / "signatures.json", signatures)
-    verdicts = _judge(translator, prepared / "probes.jsonl", folder / "probe_answers.tsv")
+    verdicts = _judge(translator, translate, prepared / "probes.jsonl", folder / "probe_answers.tsv")
     report.write_verdicts(folder / "probes.csv", verdicts)
     figures = metrics | ({"probes": report.probe_figures(verdicts)} if verdicts else {})
     return Evaluation(figures, signatures, samples, sentences / seconds)
 
 
-def _translate(translator: Translator, sources: Sequence[str], description: str) -> list[str]:
+def _translate(translate: Translate, sources: Sequence[str], description: str) -> list[str]:
     """Translate in chunks of like lengths, the longest first: then the bar moves."""
     order = sorted(range(len(sources)), key=lambda row: -len(sources[row]))
     hypotheses = [""] * len(sources)
     with tqdm(desc=description, total=len(sources), delay=2, unit=" sentences") as bar:
         for start in range(0, len(order), CHUNK):
             rows = order[start : start + CHUNK]
-            for row, hypothesis in zip(rows, translator.translate([sources[row] for row in rows]), strict=True):
+            for row, hypothesis in zip(rows, translate([sources[row] for row in rows]), strict=True):
                 hypotheses[row] = hypothesis
             bar.update(len(rows))
     return hypotheses
@@ -104,11 +114,11 @@ def _score(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> tu
     return report.score_figures(first, every), report.signatures(first, every)
 
 
-def _judge(translator: Translator, path: Path, table: Path) -> list[Verdict]:
+def _judge(translator: Translator, translate: Translate, path: Path, table: Path) -> list[Verdict]:
     """Judge the probes of a corpus that has some, and write down every answer."""
     probes = read_probes(path) if path.exists() else []
     sources = [probe.source for probe in probes]
-    answers = _translate(translator, sources, "answering probes")
+    answers = _translate(translate, sources, "answering probes")
     right = translator.log_probabilities(sources, [probe.target for probe in probes])
     wrong = translator.log_probabilities(sources, [probe.foil for probe in probes])
     margins = [one - other for one, other in zip(right, wrong, strict=True)]

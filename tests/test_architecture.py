@@ -27,8 +27,9 @@ FOLDERS = {
 }
 FOLDERS |= {"hydra": ("pipelines/",), "omegaconf": ("pipelines/",)}
 
-# A stage's results do not hang on these: words for people, where runs are kept, how files are read and memory is held.
-FREE = {"entente.errors", "entente.memory", "entente.options", "pipelines.parameters", "pipelines.tracked_run"}
+# A stage's results do not hang on these: words for people, where to compute, how memory is held and options are read.
+GROUND = {"entente.device", "entente.errors", "entente.memory", "entente.options"}
+FREE = GROUND | {"pipelines.parameters", "pipelines.tracked_run"}
 
 
 def sources() -> list[Path]:

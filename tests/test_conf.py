@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from entente.errors import EntenteError
 from entente.model.weights import build
 from pipelines.compose import CONF, check, compose
+from pipelines.tracked_run import LOGGED
 
 ROOT = Path(__file__).resolve().parents[1]
 GROUPS = sorted(folder.relative_to(ROOT / CONF).as_posix() for folder in (ROOT / CONF).rglob("*") if folder.is_dir())
@@ -121,3 +122,8 @@ def test_the_stage_steps_aside_where_dvc_composed(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(changed)
     compose_in(tmp_path, DVC_EXP_NAME="some-name")
     assert (tmp_path / "params.yaml").read_text() == changed
+
+
+def test_a_run_notes_every_group_that_decides_on_it() -> None:
+    groups = set(compose([], ROOT / CONF)) - {"rnn_width"}  # which stands in model where it is used
+    assert set(LOGGED) == groups

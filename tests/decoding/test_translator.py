@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from entente.decoding.beam import beam_search
-from entente.decoding.translator import WINDOW, Decoding, Translator, find_device
+from entente.decoding.translator import WINDOW, Decoding, Translator
 from entente.errors import EntenteError
 from entente.model import weights
 from entente.model.masks import padding_mask
@@ -238,15 +238,6 @@ def test_a_missing_file_is_named_with_its_cure(folder: Path, name: str) -> None:
 def test_a_missing_folder_is_named_with_its_cure(tmp_path: Path) -> None:
     with pytest.raises(EntenteError, match=r"no model in .*nowhere.*dvc repro.*--model"):
         Translator.load(tmp_path / "nowhere", "cpu", DECODING)
-
-
-def test_devices_are_found_or_refused() -> None:
-    assert find_device("cpu") == CPU
-    assert find_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(EntenteError, match="`abacus` is unknown"):
-        find_device("abacus")
-    with pytest.raises(EntenteError, match=r"`cuda:99` was asked for, but PyTorch sees \d+ CUDA"):
-        find_device("cuda:99")
 
 
 @pytest.mark.parametrize(

@@ -38,12 +38,17 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def clean() -> dict[str, str]:
+    """An environment that says nothing of where runs or data are."""
+    named = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "DVC", "ENTENTE"))}
+    return named | {"OMP_NUM_THREADS": "1", "COVERAGE_PROCESS_START": ""}
+
+
 def start(root: Path, *overrides: str) -> "subprocess.Popen[str]":
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "DVC", "ENTENTE"))}
     return subprocess.Popen(
         [sys.executable, "-m", "pipelines.ablate", "--multirun", *overrides, *QUICK],
         cwd=root,
-        env={**clean, "OMP_NUM_THREADS": "1", "COVERAGE_PROCESS_START": ""},
+        env=clean(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -89,8 +94,16 @@ def killed(repository: Path) -> dict[str, int]:
     return weights(repository)
 
 
-def test_a_killed_sweep_started_again_does_what_is_missing(repository: Path, killed: dict[str, int]) -> None:
-    status, out, err = sweep(repository, *SWEEP)
+@pytest.fixture(scope="module")
+def finished(repository: Path, killed: dict[str, int]) -> tuple[int, str, str]:
+    """What the sweep said when it was started again."""
+    return sweep(repository, *SWEEP)
+
+
+def test_a_killed_sweep_started_again_does_what_is_missing(
+    repository: Path, killed: dict[str, int], finished: tuple[int, str, str]
+) -> None:
+    status, out, err = finished
     assert status == 0, err
     assert "2 jobs, 1 of them done already" in out
     assert "by the 1 jobs of this corpus and training timed here" in out
@@ -107,7 +120,9 @@ def test_a_killed_sweep_started_again_does_what_is_missing(repository: Path, kil
     }
 
 
-def test_the_report_is_an_artifact_and_rebuilt_from_mlflow_alone(repository: Path, killed: dict[str, int]) -> None:
+def test_the_report_is_an_artifact_and_rebuilt_from_mlflow_alone(
+    repository: Path, finished: tuple[int, str, str]
+) -> None:
     (parent,) = parents(repository)
     folder = repository / "ablations" / "reports" / parent.info.run_id
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
@@ -131,7 +146,28 @@ def test_the_report_is_an_artifact_and_rebuilt_from_mlflow_alone(repository: Pat
         shutil.move(repository / "elsewhere", repository / "ablations")
 
 
-def test_a_job_that_fails_leaves_the_others_and_is_told(repository: Path, killed: dict[str, int]) -> None:
+def test_jobs_that_are_done_translate_together(repository: Path, finished: tuple[int, str, str]) -> None:
+    def together(*overrides: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "pipelines.ensemble", *overrides, *QUICK]
+        return subprocess.run(command, cwd=repository, env=clean(), capture_output=True, text=True, check=False)
+
+    done = together(*SWEEP)
+    assert done.returncode == 0, done.stderr
+    names = ["baseline, seed 1", "no_positions, seed 1", "ensemble", "ensemble of least risk"]
+    (folder,) = (repository / "ablations/ensembles").iterdir()
+    with (folder / "ensemble.csv").open() as file:
+        assert [row["translated by"] for row in csv.DictReader(file)] == names
+    assert len((folder / "ensemble_of_least_risk/test.tsv").read_text().splitlines()) == 31
+    (run,) = (run for run in runs(repository) if run.data.tags.get("entente.kind") == "ensemble")
+    assert {"ensemble/test/bleu", "ensemble of least risk/test/bleu"} <= run.data.metrics.keys()
+    assert "a sweep" not in done.stderr
+    for overrides, message in ((["seed=1"], "two members or more"), (["seed=1,7"], "seed 7: train is not done")):
+        refused = together(*overrides)
+        assert refused.returncode == 1
+        assert message in refused.stderr
+
+
+def test_a_job_that_fails_leaves_the_others_and_is_told(repository: Path, finished: tuple[int, str, str]) -> None:
     trained = len(children(repository))
     several = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     status, out, err = sweep(repository, "experiment=too_short,baseline,no_positions", "seed=1", *several)
@@ -148,7 +184,7 @@ def test_a_job_that_fails_leaves_the_others_and_is_told(repository: Path, killed
     assert len(children(repository)) == trained + 1  # the others are not trained anew
 
 
-def test_asked_to_stop_a_sweep_takes_its_stage_along(repository: Path, killed: dict[str, int]) -> None:
+def test_asked_to_stop_a_sweep_takes_its_stage_along(repository: Path, finished: tuple[int, str, str]) -> None:
     before = set((repository / "ablations").glob("*/log.txt"))
     process = start(repository, "experiment=baseline", "seed=2")
     deadline = time.monotonic() + 100

@@ -61,7 +61,7 @@ def cut(arguments: argparse.Namespace) -> None:
     from entente.text.subwords import EOS
     from entente.text.words import words
 
-    translator = load(arguments, beam=BEAM, length_penalty=LENGTH_PENALTY)
+    translator = load([arguments.model], arguments.device, beam=BEAM, length_penalty=LENGTH_PENALTY)
     sentence = normalise(arguments.sentence)
     ids = [*translator.subwords.encode([sentence])[0], EOS]
     source = words(translator.subwords.pieces(ids))

@@ -50,7 +50,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
             hypotheses by rules of its own.
             """),
     )
-    command.set_defaults(run=export, device="cpu")
+    command.set_defaults(run=export)
     command.add_argument("folder", type=Path, metavar="OUTDIR", help="folder to write")
     command.add_argument("--to", required=True, choices=["ctranslate2"], help="the program to write for")
     command.add_argument(
@@ -71,7 +71,7 @@ def export(arguments: argparse.Namespace) -> None:
 
     folder = arguments.folder.resolve()
     _refuse_to_overwrite(folder, arguments.model.resolve(), force=arguments.force)
-    network = load(arguments, beam=BEAM, length_penalty=LENGTH_PENALTY).network
+    network = load([arguments.model], "cpu", beam=BEAM, length_penalty=LENGTH_PENALTY).network
     options = read_config(arguments.model)["network"]
     subwords = arguments.model / "subwords.model"
     ctranslate2.write(network, options, subwords, folder, quantization=arguments.quantization)

@@ -1,6 +1,7 @@
 """How commands load a model: their options for it, and how it searches where nobody says otherwise."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,22 @@ def add_folder(command: argparse.ArgumentParser) -> None:
 def add_model(command: argparse.ArgumentParser) -> None:
     """Add the options that say which model, and where it runs."""
     add_folder(command)
+    _add_device(command)
+
+
+def add_models(command: argparse.ArgumentParser) -> None:
+    """Add the options that say which models, and where they run."""
+    command.add_argument(
+        "--model",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help=f"folder of a trained model ({MODEL}); several, of one vocabulary, translate together",
+    )
+    _add_device(command)
+
+
+def _add_device(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--device",
         default="auto",
@@ -36,8 +53,8 @@ def add_model(command: argparse.ArgumentParser) -> None:
     )
 
 
-def load(arguments: argparse.Namespace, *, beam: int, length_penalty: float) -> "Translator":
-    """Load the model that the options name. Raises EntenteError as Translator.load does."""
+def load(folders: Sequence[Path], device: str, *, beam: int, length_penalty: float) -> "Translator":
+    """Load one model, or several that translate together. Raises EntenteError as Translator's own loaders do."""
     from entente.decoding.translator import Decoding, Translator
 
     decoding = Decoding(
@@ -47,4 +64,6 @@ def load(arguments: argparse.Namespace, *, beam: int, length_penalty: float) -> 
         max_length_offset=MAX_LENGTH_OFFSET,
         batch_tokens=BATCH_TOKENS,
     )
-    return Translator.load(arguments.model, arguments.device, decoding)
+    if len(folders) > 1:
+        return Translator.load_ensemble(folders, device, decoding)
+    return Translator.load(folders[0], device, decoding)

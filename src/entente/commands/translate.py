@@ -8,7 +8,7 @@ from textwrap import dedent
 from threading import Thread
 from time import monotonic
 
-from entente.commands.model import BEAM, LENGTH_PENALTY, add_model, load
+from entente.commands.model import BEAM, LENGTH_PENALTY, MODEL, add_models, load
 from entente.errors import EntenteError
 
 PAUSE = 0.05  # seconds to wait for more input before answering
@@ -29,6 +29,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
               entente translate "I love you." "The cat sleeps."
               entente translate < english.txt > french.txt
               entente translate --beam 8 --n-best 3 "I love you."
+              entente translate --model a --model b "I love you."    (an ensemble)
               entente translate                      (type a sentence, read its translation; Ctrl-D ends)
             """),
     )
@@ -55,14 +56,16 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         metavar="A",
         help="scores are log-probability / ((5 + length) / 6) ** A; a larger A prefers longer sentences (%(default)s)",
     )
-    add_model(command)
+    add_models(command)
 
 
 def translate(arguments: argparse.Namespace) -> None:
     """Translate the sentences of the command line, or standard input line by line, to standard output."""
     from entente.decoding.translator import WINDOW
 
-    translator = load(arguments, beam=arguments.beam, length_penalty=arguments.length_penalty)
+    translator = load(
+        arguments.model or [MODEL], arguments.device, beam=arguments.beam, length_penalty=arguments.length_penalty
+    )
     for window in [arguments.sentences] if arguments.sentences else windows(_standard_input(), WINDOW, PAUSE):
         if arguments.n_best is not None:
             for translations in translator.hypotheses(window, arguments.n_best):

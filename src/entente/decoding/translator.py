@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from entente.decoding.beam import beam_search
+from entente.decoding.ensemble import Ensemble
+from entente.device import find_device
 from entente.errors import EntenteError
 from entente.memory import keep_memory
 from entente.model import weights
@@ -85,17 +87,18 @@ class Translator:
 
         Raises EntenteError where something is missing or does not belong together.
         """
-        where = find_device(device)
-        config = weights.read_config(folder)
-        subwords = Subwords(folder / "subwords.model")
-        if config.get("subwords") != subwords.digest or config["vocabulary"] != len(subwords):
-            raise EntenteError(
-                f"{folder / 'subwords.model'} does not belong to the weights beside it: they know "
-                f"{config['vocabulary']} pieces, sha256 {config.get('subwords')}; this file has "
-                f"{len(subwords)}, sha256 {subwords.digest}. `dvc checkout` restores the folder of the last "
-                "training, `dvc repro` trains anew"
-            )
-        return cls(weights.load(folder), subwords, decoding, where)
+        return cls(weights.load(folder), _subwords(folder), decoding, find_device(device))
+
+    @classmethod
+    def load_ensemble(cls, folders: Sequence[Path], device: str, decoding: Decoding) -> Self:
+        """Load several trainings, which translate together. Raises as `load` does, and where their subwords differ."""
+        subwords = [_subwords(folder) for folder in folders]
+        for folder, own in zip(folders, subwords, strict=True):
+            if own.digest != subwords[0].digest:
+                raise EntenteError(
+                    f"{folder} has other subwords than {folders[0]}: an ensemble's members must be trained on the same"
+                )
+        return cls(Ensemble([weights.load(folder) for folder in folders]), subwords[0], decoding, find_device(device))
 
     def translate(self, sentences: Iterable[str]) -> Iterator[str]:
         """Yield the best translation of each sentence, in order. Reads `WINDOW` sentences at a time.
@@ -268,6 +271,19 @@ def _side_by_side(device: torch.device, batches: int) -> Iterator[Callable[..., 
         torch.set_num_threads(threads)  # MKL holds one number for all
 
 
+def _subwords(folder: Path) -> Subwords:
+    """Load the subwords in a model's folder; EntenteError where they are not those of its weights."""
+    config, subwords = weights.read_config(folder), Subwords(folder / "subwords.model")
+    if config.get("subwords") != subwords.digest or config["vocabulary"] != len(subwords):
+        raise EntenteError(
+            f"{folder / 'subwords.model'} does not belong to the weights beside it: they know "
+            f"{config['vocabulary']} pieces, sha256 {config.get('subwords')}; this file has "
+            f"{len(subwords)}, sha256 {subwords.digest}. `dvc checkout` restores the folder of the last "
+            "training, `dvc repro` trains anew"
+        )
+    return subwords
+
+
 def _join(parts: Sequence[list[Translation]], n: int) -> list[Translation]:
     """Put the parts of a sentence together: the n best combinations, by the sum of scores."""
     joined = [Translation("", 0.0, 0.0)]
@@ -282,19 +298,3 @@ def _join(parts: Sequence[list[Translation]], n: int) -> list[Translation]:
         )
         joined = nlargest(n, combinations, key=lambda translation: translation.score)
     return joined
-
-
-def find_device(name: str) -> torch.device:
-    """Return the device `name` (auto: a GPU where there is one); EntenteError for CUDA that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise EntenteError(f"device `{name}` is unknown: choose auto, cpu or cuda") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EntenteError(
-            f"device `{name}` was asked for, but PyTorch sees {torch.cuda.device_count()} CUDA devices here: "
-            "choose auto or cpu, or install a CUDA build of PyTorch and a driver that suits it"
-        )
-    return device

@@ -90,6 +90,16 @@ def bleu(hypotheses: Sequence[str], references: References) -> float:
     return float(metric.corpus_score(hypotheses, _streams(hypotheses, references)).score)
 
 
+@cache
+def _sentence_chrf() -> CHRF:
+    return CHRF()
+
+
+def chrf(hypothesis: str, reference: str) -> float:
+    """Return chrF of one sentence, 0 to 100: smooth enough to choose among translations by."""
+    return float(_sentence_chrf().sentence_score(hypothesis, [reference]).score)
+
+
 def bleu_statistics(hypotheses: Sequence[str], references: References) -> npt.NDArray[np.int64]:
     """Return what BLEU (cased, 13a) needs of each sentence (N, 10), to be summed over any of them. Raises as `score`.
 

@@ -40,6 +40,7 @@ class Seq2Seq(nn.Module, ABC, Generic[StateT]):
     """
 
     vocabulary: int
+    width: int  # D
     embedding: nn.Embedding  # (V, D)
     max_length: int  # longest source or target, in pieces with EOS, that the network can read
 
