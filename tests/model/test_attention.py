@@ -10,7 +10,7 @@ from entente.model.attention import (
     SelfAttention,
     Uniform,
 )
-from entente.model.masks import causal_mask, padding_mask
+from entente.model.masks import CAUSAL, padding_mask
 from entente.model.positions import NoPositions
 
 
@@ -24,10 +24,26 @@ def test_attention_is_visible_weights_times_values(kind: str) -> None:
     q, k, v = heads(3, 5, 0), heads(3, 7, 1), heads(3, 7, 2)
     some = padding_mask(torch.tensor([[1] * 7, [1] * 4 + [0] * 3, [1] + [0] * 6]), 0)
     bias = torch.randn(1, 2, 5, 7, generator=torch.Generator().manual_seed(3))
-    for mask in (None, some, bias):
+    for mask in (None, some, bias, CAUSAL):
         weights = core.weights(q, k, mask)
         torch.testing.assert_close(core(q, k, v, mask), weights @ v, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(weights.sum(-1), torch.ones(3, 2, 5))
+
+
+@pytest.mark.parametrize("kind", sorted(ATTENTIONS))
+@pytest.mark.parametrize("low", [False, True])
+def test_the_causal_rule_is_its_table_in_value_and_gradients(kind: str, low: bool) -> None:
+    torch.manual_seed(0)
+    core = ATTENTIONS[kind](heads=2, width=8)
+    found = []
+    for mask in (CAUSAL, CAUSAL.laid_out(6, 6)):
+        q, k, v = (heads(3, 6, seed).requires_grad_() for seed in range(3))
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            out = core(q, k, v, mask)
+        torch.autograd.backward([out.float().square().sum()])
+        found.append([out, v.grad] if kind in ("identity", "uniform") else [out, q.grad, k.grad, v.grad])
+    for rule, table in zip(*found, strict=True):
+        torch.testing.assert_close(rule, table)
 
 
 @pytest.mark.parametrize("kind", ["scaled_dot_product", "dot_product"])
@@ -54,7 +70,7 @@ def test_identity_is_each_word_its_own_value() -> None:
 
 
 def test_uniform_weighs_what_it_may_see_alike() -> None:
-    weights = Uniform(heads=2, width=8).weights(heads(1, 4, 0), heads(1, 4, 1), causal_mask(4))
+    weights = Uniform(heads=2, width=8).weights(heads(1, 4, 0), heads(1, 4, 1), CAUSAL)
     torch.testing.assert_close(weights[0, 0], torch.ones(4, 4).tril() / torch.arange(1, 5)[:, None])
 
 
@@ -68,7 +84,7 @@ def test_additive_is_the_formula_of_the_paper() -> None:
 
 
 def test_masked_keys_get_nothing() -> None:
-    weights = ScaledDotProduct(heads=2, width=8).weights(heads(1, 6, 0), heads(1, 6, 1), causal_mask(6))
+    weights = ScaledDotProduct(heads=2, width=8).weights(heads(1, 6, 0), heads(1, 6, 1), CAUSAL)
     assert weights.triu(1).count_nonzero() == 0
     assert (weights.tril() > 0).sum() == 2 * 21
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from entente.errors import EntenteError
 from entente.model.feed_forward import FEED_FORWARDS
-from entente.model.masks import causal_mask
+from entente.model.masks import CAUSAL
 from entente.model.positions import POSITIONS
 from entente.model.transformer import TransformerNetwork
 from entente.model.weights import build
@@ -33,7 +33,7 @@ def test_equals_torch_under_copied_weights(residual: str) -> None:
     out = theirs(
         x,
         y,
-        tgt_mask=~causal_mask(6)[0, 0],
+        tgt_mask=~CAUSAL.laid_out(6, 6)[0, 0],
         src_key_padding_mask=padding,
         memory_key_padding_mask=padding,
     )

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from entente.errors import EntenteError
 from entente.evaluation.observer import cores
 from entente.model.attention import AttentionCore
+from entente.model.masks import laid_out
 
 Part = tuple[str, str, str]  # kind, layer, head; `all` of them where a part is more than one head
 
@@ -106,7 +107,8 @@ def _put_out(numbers: list[int], core: AttentionCore, inputs: tuple[Any, ...], o
 
 
 def _hide(edges: list[tuple[int, int]], core: AttentionCore, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    q, k, v, mask = inputs
+    q, k, v, rule = inputs
+    mask = laid_out(rule, q, k)
     shape = q.shape[2], k.shape[2]
     outside = [edge for edge in edges if edge[0] >= shape[0] or edge[1] >= shape[1]]
     if outside:

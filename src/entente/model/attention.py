@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from entente.model.masks import Causal, Mask, laid_out
 from entente.model.positions import NoPositions
 
 
@@ -22,26 +23,29 @@ class AttentionCore(nn.Module, ABC):
     def scores(self, q: Tensor, k: Tensor) -> Tensor:
         """Score every key for every query: q (B, H, Q, K), k (B, H, S, K) -> (B, H, Q, S)."""
 
-    def weights(self, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
+    def weights(self, q: Tensor, k: Tensor, mask: Mask | None) -> Tensor:
         """Return how much each query takes of each value -> (B, H, Q, S), rows sum to 1, masked keys get 0.
 
         mask (B|1, H|1, Q|1, S) is bool, True = may attend, or holds scores to add.
         """
         scores = self.scores(q, k)  # (B, H, Q, S)
-        if mask is not None:
-            scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+        table = laid_out(mask, q, k)
+        if table is not None:
+            scores = scores.masked_fill(~table, -torch.inf) if table.dtype == torch.bool else scores + table
         return scores.softmax(dim=-1)
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
         """Attend: q (B, H, Q, K); k, v (B, H, S, K); mask as `weights` has it -> (B, H, Q, K)."""
         return self.weights(q, k, mask) @ v
 
 
-def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:
+def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None, scale: float | None) -> Tensor:
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
         # The way back of the kernel for bfloat16 takes ten times that for float32 (PyTorch 2.13 on AVX-512).
         with torch.autocast("cpu", enabled=False):
-            return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask, scale=scale)
+            return _fused(q.float(), k.float(), v.float(), mask, scale)
+    if isinstance(mask, Causal):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
 
 
@@ -52,7 +56,7 @@ class ScaledDotProduct(AttentionCore):
         """q (B, H, Q, K), k (B, H, S, K) -> (B, H, Q, S)."""
         return q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
         """Attend without ever laying out the weights that `weights` shows."""
         return _fused(q, k, v, mask, None)
 
@@ -64,7 +68,7 @@ class DotProduct(AttentionCore):
         """q (B, H, Q, K), k (B, H, S, K) -> (B, H, Q, S)."""
         return q @ k.transpose(-2, -1)
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
         """Attend on PyTorch's fused kernel, its scale set to 1."""
         return _fused(q, k, v, mask, 1.0)
 
@@ -101,11 +105,11 @@ class Identity(AttentionCore):
         itself = itself.tril(keys - queries)  # (Q, S)
         return q.new_zeros(*q.shape[:3], keys).masked_fill(~itself, -torch.inf)
 
-    def weights(self, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
+    def weights(self, q: Tensor, k: Tensor, mask: Mask | None) -> Tensor:
         """Heed no mask: a word always sees itself, and padding may too."""
         return super().weights(q, k, None)
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
         """Return each word's own value."""
         return v[:, :, -q.shape[2] :]
 
@@ -132,7 +136,7 @@ class SelfAttention(nn.Module):
             nn.init.xavier_uniform_(weight)
         _reset(self.out, self.qkv.bias)
 
-    def forward(self, x: Tensor, mask: Tensor | None, positions: NoPositions) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask | None, positions: NoPositions) -> Tensor:
         """x (B, T, D), mask (B|1, 1, T|1, T) -> (B, T, D)."""
         return self.attend(*self.project(x, positions, 0), mask, positions, 0)
 
@@ -143,13 +147,12 @@ class SelfAttention(nn.Module):
         q, k = positions.turn(q, k, start)
         return q, k, v
 
-    def attend(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, positions: NoPositions, start: int
-    ) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None, positions: NoPositions, start: int) -> Tensor:
         """Attend from q (B, H, Q, K), at positions from `start` on, over k, v (B, H, S, K) -> (B, Q, D)."""
         bias = positions.bias(q.shape[2], k.shape[2], start)  # (1, H, Q, S)
         if bias is not None:
-            mask = bias if mask is None else bias.masked_fill(~mask, -torch.inf)
+            table = laid_out(mask, q, k)
+            mask = bias if table is None else bias.masked_fill(~table, -torch.inf)
         return self.out(_join(self.core(q, k, v, mask)))
 
 
@@ -172,7 +175,7 @@ class CrossAttention(nn.Module):
         k, v = self.kv(memory).view(batch, length, 2, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, S, K) each
         return k, v
 
-    def forward(self, x: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
         """x (B N, T, D), N targets for each source; k, v (B, H, S, K) of the memory; mask (B, 1, 1, S) -> like x."""
         # Targets of one source look at it together: N T queries.
         q = self.q(x).view(len(k), -1, self.heads, k.shape[-1]).transpose(1, 2)  # (B, H, N T, K)

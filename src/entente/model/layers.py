@@ -8,6 +8,7 @@ from entente.model.attention import CrossAttention, SelfAttention
 from entente.model.cache import Past
 from entente.model.dropout import Dropout
 from entente.model.feed_forward import FeedForward
+from entente.model.masks import Mask
 from entente.model.positions import NoPositions
 
 
@@ -95,7 +96,7 @@ class DecoderLayer(nn.Module):
         self.feed_forward = feed_forward()
         self.residual1, self.residual2, self.residual3 = residual(), residual(), residual()
 
-    def forward(self, x: Tensor, mask: Tensor, memory: Tensor, memory_mask: Tensor, positions: NoPositions) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask, memory: Tensor, memory_mask: Tensor, positions: NoPositions) -> Tensor:
         """x (B, T, D), mask (B|1, 1, T|1, T), memory (B, S, D), memory_mask (B, 1, 1, S) -> (B, T, D)."""
         x = self.residual1.after(x, self.self_attention(self.residual1.before(x), mask, positions))
         return self._over_memory(x, *self.cross_attention.read(memory), memory_mask)

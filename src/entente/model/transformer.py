@@ -15,7 +15,7 @@ from entente.model.cache import Cache, Past
 from entente.model.dropout import Dropout
 from entente.model.feed_forward import FEED_FORWARDS
 from entente.model.layers import DECODER_LAYERS, RESIDUALS, EncoderLayer
-from entente.model.masks import causal_mask
+from entente.model.masks import CAUSAL, Mask
 from entente.model.positions import POSITIONS, NoPositions
 from entente.model.seq2seq import Seq2Seq, StateT
 from entente.options import choose
@@ -100,8 +100,8 @@ class TransformerNetwork(Seq2Seq[StateT]):
         return self.decoder_norm(x)
 
     @abstractmethod
-    def target_mask(self, tgt_in: Tensor) -> Tensor:
-        """Return which earlier and later words each word of tgt_in (B, T) may see -> (B|1, 1, T|1, T)."""
+    def target_mask(self, tgt_in: Tensor) -> Mask:
+        """Return which earlier and later words each word of tgt_in (B, T) may see: (B|1, 1, T|1, T), or a rule."""
 
     def _embed(self, ids: Tensor, positions: NoPositions, start: int) -> Tensor:
         # Section 3.4: scaled, so that the embeddings are not drowned by the positions.
@@ -113,9 +113,9 @@ class Transformer(TransformerNetwork[Cache]):
 
     causal = True
 
-    def target_mask(self, tgt_in: Tensor) -> Tensor:
-        """Hide what comes later: tgt_in (B, T) -> (1, 1, T, T). Padding comes last, so no word sees it."""
-        return causal_mask(tgt_in.shape[1], tgt_in.device)
+    def target_mask(self, tgt_in: Tensor) -> Mask:
+        """Hide what comes later in tgt_in (B, T). Padding comes last, so no word sees it."""
+        return CAUSAL
 
     def start(self, memory: Tensor, src_mask: Tensor) -> Cache:
         """Project the memory (B, S, D) once for all words to come."""
