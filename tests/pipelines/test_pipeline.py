@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
 from entente.decoding.translator import Decoding, Translator
-from pipelines import attend, dissect, evaluate, train
+from pipelines import attend, dissect, evaluate, train, tune_decoding
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,3 +132,19 @@ def test_the_model_folder_translates_by_itself(there: Path, tmp_path: Path) -> N
     assert list(elsewhere.translate(sentences)) == list(here.translate(sentences))
     assert next(iter(here.translate(["", "The cat sleeps."]))) == ""
     assert not list(folder.glob("*.pkl")) + list(folder.glob("*.ckpt"))
+
+
+def test_a_search_is_tuned_on_the_validation_set(
+    there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--beams", "1", "2", "--penalties", "0", "0.6", "--sentences", "10"]
+    monkeypatch.setattr("sys.argv", ["tune_decoding", *options])
+    tune_decoding.main()
+    header, first, second, _, best = capsys.readouterr().out.splitlines()
+    assert header.split() == ["beam", "penalty", "0", "penalty", "0.6"]
+    scores = [float(score) for line in (first, second) for score in line.split()[1:]]
+    assert scores[0] == scores[1]  # a greedy search has nothing to compare
+    assert f"Best: {max(scores):.2f} BLEU, with -S decoding.beam=" in best
+    monkeypatch.setattr("sys.argv", ["tune_decoding", "--sentences", "0"])
+    with pytest.raises(SystemExit, match="has no sentence to judge by"):
+        tune_decoding.main()
