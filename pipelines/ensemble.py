@@ -1,10 +1,11 @@
 """Trainings that translate together: `python -m pipelines.ensemble recipe=multi30k seed=1,2,3`.
 
-Takes what a sweep takes, and what it left in ablations/: its jobs must be done. The test sets are translated by their
-ensemble, by beam search and with the least risk, and both are reported apart from the single models.
+Takes the overrides of a multirun, whose trainings must be done, in ablations/; how they search together may be
+another way (`decoding.beam=8`). The test sets are translated by their ensemble, by beam search and with the least risk.
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from entente.decoding import minimum_risk
-from entente.decoding.translator import Decoding, Translator
+from entente.decoding.ensemble import load_together
+from entente.decoding.translator import Decoding
 from entente.errors import EntenteError, for_people
 from entente.evaluation import report
 from entente.evaluation.scores import chrf
@@ -26,58 +28,67 @@ from pipelines.sweep import plan
 from pipelines.tracked_run import open_runs
 
 KIND = "entente.kind"
-METRICS, MODEL = Path("artifacts/metrics/evaluate.json"), Path("artifacts/model")
+MODEL = Path("artifacts/model")
 
 Figures = Mapping[str, Any]
 
 
 @for_people
 def main() -> None:
-    """Evaluate the ensemble of the jobs that the overrides name, log it as a run, and print the table."""
+    """Evaluate the ensemble of the trainings that the overrides name, log it as a run, and print the table."""
+    if any(override.startswith("sweep=") for override in sys.argv[1:]):
+        raise EntenteError("an ensemble is not a sweep's: name its members, such as experiment=baseline,gru seed=1,2")
     jobs = plan(sys.argv[1:], root() / CONF)
-    if len(jobs) < 2:
-        raise EntenteError("an ensemble has two members or more: name several seeds or experiments, such as seed=1,2,3")
-    for job in jobs:
-        if stage := job.missing():
-            raise EntenteError(
-                f"{job.label}, seed {job.seed}: {stage} is not done; "
-                f"`python -m pipelines.ablate --multirun {' '.join(sys.argv[1:])}` does it"
-            )
-    settings = dict(jobs[0].parameters)
-    mark = fingerprint({"members": [job.folder.name for job in jobs]}, [])
+    models = members(jobs)
+    settings = jobs[0].parameters
+    mark = fingerprint({"members": [str(model) for model in models], "decoding": settings["decoding"]}, [])
     folder = root() / FOLDER / "ensembles" / mark
-    decoding = construct(Decoding, settings["decoding"], "decoding")
-    translator = Translator.load_ensemble([job.folder / MODEL for job in jobs], "auto", decoding)
-    members = {f"{job.label}, seed {job.seed}": _read(job) for job in jobs}
-    name = f"{settings['corpus']['name']}-ensemble-of-{len(jobs)}"
-    with open_runs(settings["tracking"]).train(name, mark, settings, {KIND: "ensemble"}, resume=False) as run:
-        ways: Mapping[str, Translate] = {
-            "ensemble": translator.translate,
-            "ensemble of least risk": partial(minimum_risk.translate, translator, utility=chrf),
-        }
-        found = {}
+    translator = load_together(list(models), "auto", construct(Decoding, settings["decoding"], "decoding"))
+    tests, bounds = settings["corpus"]["tests"], settings["evaluation"]["length_bounds"]
+    ways: Mapping[str, Translate] = {
+        "ensemble": translator.translate,
+        "ensemble of least risk": partial(minimum_risk.translate, translator, utility=chrf),
+    }
+    noted = {"corpus": settings["corpus"], "decoding": settings["decoding"]}
+    noted["members"] = {f"{number}": name for number, name in enumerate(models.values(), start=1)}
+    name = f"{settings['corpus']['name']}-ensemble-of-{len(models)}"
+    with open_runs(settings["tracking"]).train(name, mark, noted, {KIND: "ensemble"}, resume=False) as run:
+        found: dict[str, Figures] = {name: _read(model) for model, name in models.items()}
         for way, translate in ways.items():
             place = folder / way.replace(" ", "_")
-            found[way] = evaluate(
-                translator,
-                translate,
-                jobs[0].shared / "data/prepared",
-                settings["corpus"]["tests"],
-                settings["evaluation"]["length_bounds"],
-                place,
-            ).metrics
-            run.metrics(
-                report.flatten({test: found[way][test] for test in settings["corpus"]["tests"]}, f"{way}/"), step=0
-            )
-        header, rows = table({**members, **found}, settings["corpus"]["tests"])
+            prepared = jobs[0].shared / "data/prepared"
+            found[way] = evaluate(translator, translate, prepared, tests, bounds, place).metrics
+            run.metrics(report.flatten({test: found[way][test] for test in tests}, f"{way}/"), step=0)
+        header, rows = table(found, tests)
         report.write_table(folder / "ensemble.csv", header, rows)
         run.artifact(folder, "ensemble")
     print("\n".join(report.columns([header, *rows])))
     print(f"\nTables and translations: {folder}")
 
 
-def _read(job: Job) -> Figures:
-    return dict(json.loads((job.folder / METRICS).read_text(encoding="utf-8")))
+def members(jobs: Sequence[Job]) -> dict[Path, str]:
+    """Return the models that the jobs trained, and what each is called.
+
+    Raises EntenteError where there are fewer than two, one is not trained, or they are to search in several ways.
+    """
+    if len(jobs) < 2:
+        raise EntenteError("an ensemble has two members or more: name several seeds or experiments, such as seed=1,2,3")
+    if any(job.parameters["decoding"] != jobs[0].parameters["decoding"] for job in jobs):
+        raise EntenteError("an ensemble searches in one way: give each key of decoding one value")
+    found = {}
+    for job in jobs:
+        place = job.trained()
+        if place is None:
+            raise EntenteError(
+                f"{job.label}, seed {job.seed}: no such training is done; "
+                f"`{shlex.join(['python', '-m', 'pipelines.ablate', '--multirun', *sys.argv[1:]])}` does it"
+            )
+        found[place / MODEL] = f"{job.label}, seed {job.seed}"
+    return found
+
+
+def _read(model: Path) -> Figures:
+    return dict(json.loads((model.parent / "metrics/evaluate.json").read_text(encoding="utf-8")))
 
 
 def table(found: Mapping[str, Figures], tests: Sequence[str]) -> tuple[list[str], list[list[str]]]:

@@ -2,7 +2,7 @@
 
 There it finds dvc.yaml, the sources and its params.yaml where a stage expects them, so that a job is what `dvc repro`
 would make of the same configuration. Only stages whose inputs changed run: an interrupted sweep does what is missing.
-Corpus and subwords are made once for all jobs that share them, and the baseline once for all sweeps.
+Corpus, subwords and segmentation are made once for all jobs that share all three, and the baseline once for all sweeps.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ class Job:
 
     @cached_property
     def shared(self) -> Path:
-        """Where the stages run that all jobs with this corpus and these subwords share."""
+        """Where the stages run that all jobs with this corpus, these subwords and this segmentation share."""
         decisive = {group: self.parameters[group] for group in SHARED_GROUPS}
         return root() / FOLDER / f"{DATA}{fingerprint(decisive, [])}"
 
@@ -86,6 +86,21 @@ class Job:
                     if not _is_done(stage):
                         return stage
         return None
+
+    def trained(self) -> Path | None:
+        """Return a folder in which this is trained and evaluated, however its translations were searched, if any."""
+        for place in [self.folder, *sorted(path.parent for path in (root() / FOLDER).glob(f"*/{PARAMETERS}"))]:
+            if (place / DONE).exists() and self._is_told(place / PARAMETERS):
+                with contextlib.chdir(place):
+                    if _is_done("train") and "evaluate" in _done():
+                        return place
+        return None
+
+    def _is_told(self, parameters: Path) -> bool:
+        """Say whether these are the job's, but for what a training does not hang on."""
+        aside = ("decoding", "evaluation", "tracking")
+        told = yaml.safe_load(parameters.read_text(encoding="utf-8"))
+        return all(told.get(group) == value for group, value in self.parameters.items() if group not in aside)
 
     def seconds(self) -> float | None:
         """Return how long the job's own stages took when they were run, or None where one was not."""

@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -69,7 +70,11 @@ def plan(overrides: Sequence[str], conf: Path) -> list[Job]:
     for what does not compose or fit.
     """
     swept: dict[str, list[str]] = {}  # a later value takes the place of an earlier one, as Hydra has it
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise EntenteError(f"what was asked for is no override: {error}") from error
+    for override in parsed:
         key = override.get_key_element()
         several = override.is_sweep_override()
         swept[key] = list(override.sweep_string_iterator()) if several else [override.get_value_element_as_str()]

@@ -11,7 +11,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {"text": 1, "model": 1, "training": 2, "decoding": 2, "evaluation": 2, "tracking": 2}
 FLOORS |= {"export": 2, "commands": 3}
-GROUND = {"entente", "entente.errors", "entente.options", "entente.fingerprint", "entente.memory"}
+GROUND = {"entente", "entente.device", "entente.errors", "entente.options", "entente.fingerprint", "entente.memory"}
 HOMES = {
     "sentencepiece": {"src/entente/text/subwords.py"},
     "sacrebleu": {"src/entente/evaluation/scores.py"},
@@ -28,8 +28,8 @@ FOLDERS = {
 FOLDERS |= {"hydra": ("pipelines/",), "omegaconf": ("pipelines/",)}
 
 # A stage's results do not hang on these: words for people, where to compute, how memory is held and options are read.
-GROUND = {"entente.device", "entente.errors", "entente.memory", "entente.options"}
-FREE = GROUND | {"pipelines.parameters", "pipelines.tracked_run"}
+FREE = {f"entente.{name}" for name in ("device", "errors", "memory", "options")}
+FREE |= {"pipelines.parameters", "pipelines.tracked_run"}
 
 
 def sources() -> list[Path]:

@@ -124,6 +124,16 @@ def test_an_edge_that_cannot_be_cut_is_one_line(
     assert capsys.readouterr().out == ""
 
 
+def test_several_models_translate_together(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for models in ([model], [model, model]):
+        entente(monkeypatch, "translate", *(word for one in models for word in ("--model", one)), "I love you.")
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] != ""
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

@@ -155,9 +155,7 @@ class Clocked(TeacherForcing):
 
 def tracking_seconds() -> float:
     """Return the processor seconds that the threads of this process have taken that are named as tracking's."""
-    ours = {
-        thread.native_id for thread in threading.enumerate() if thread.name in ("tracking outbox", "system metrics")
-    }
+    ours = {thread.native_id for thread in threading.enumerate() if thread.name in THREADS}
     used = (times for times in psutil.Process().threads() if times.id in ours)
     return float(sum(times.user_time + times.system_time for times in used))
 

@@ -13,11 +13,12 @@ import torch
 import yaml
 
 from entente.decoding.beam import beam_search
+from entente.decoding.ensemble import load_together
 from entente.decoding.translator import WINDOW, Decoding, Translator
 from entente.errors import EntenteError
 from entente.model import weights
 from entente.model.masks import padding_mask
-from entente.text.subwords import BOS, EOS, PAD, Subwords
+from entente.text.subwords import BOS, EOS, PAD, Subwords, learn
 from tests.conftest import SENTENCES
 from tests.decoding.networks import Copy
 from tests.model.networks import options
@@ -252,3 +253,17 @@ def test_a_search_that_cannot_be_is_refused(name: str, value: float) -> None:
 def test_every_option_of_conf_is_a_search(option: str) -> None:
     text = Path("conf", "decoding", f"{option}.yaml").read_text(encoding="utf-8")
     assert Decoding(**yaml.safe_load(text)).beam >= 1
+
+
+def test_trainings_that_translate_together_share_their_subwords(folder: Path, tmp_path: Path) -> None:
+    alone = list(load_together([folder], "cpu", DECODING).translate(SENTENCES))
+    assert alone == list(Translator.load(folder, "cpu", DECODING).translate(SENTENCES))
+    assert list(load_together([folder, folder], "cpu", DECODING).translate(SENTENCES)) == alone
+    other = shutil.copytree(folder, tmp_path / "other")
+    (tmp_path / "text").write_text("\n".join(f"{number} autres mots" for number in range(200)), encoding="utf-8")
+    learn([tmp_path / "text"], other, kind="bpe", vocabulary=290, threads=1, sample=1000)
+    config = json.loads((other / "config.json").read_text())
+    config |= {"subwords": Subwords(other / "subwords.model").digest, "vocabulary": 290}
+    (other / "config.json").write_text(json.dumps(config))
+    with pytest.raises(EntenteError, match="other has other subwords than"):
+        load_together([folder, other], "cpu", DECODING)

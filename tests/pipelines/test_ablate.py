@@ -1,6 +1,7 @@
 """Sweeps on a thimble of the embedded corpus: planned, run, failed, killed and taken up again, and reported."""
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from mlflow.entities import Run
 
 from entente.errors import EntenteError
 from entente.evaluation.claims import CLAIMS
+from pipelines import ensemble
 from pipelines.compose import compose
 from pipelines.job import DONE
 from pipelines.sweep import label, plan
@@ -151,20 +153,41 @@ def test_jobs_that_are_done_translate_together(repository: Path, finished: tuple
         command = [sys.executable, "-m", "pipelines.ensemble", *overrides, *QUICK]
         return subprocess.run(command, cwd=repository, env=clean(), capture_output=True, text=True, check=False)
 
-    done = together(*SWEEP)
+    done = together(*SWEEP, "decoding.beam=2")  # which no member searched with
     assert done.returncode == 0, done.stderr
-    names = ["baseline, seed 1", "no_positions, seed 1", "ensemble", "ensemble of least risk"]
     (folder,) = (repository / "ablations/ensembles").iterdir()
     with (folder / "ensemble.csv").open() as file:
-        assert [row["translated by"] for row in csv.DictReader(file)] == names
+        rows = {row.pop("translated by"): row for row in csv.DictReader(file)}
+    names = ["baseline, seed 1", "no_positions, seed 1"]
+    assert list(rows) == [*names, "ensemble", "ensemble of least risk"]
+    evaluated = [
+        json.loads(file.read_text()) for file in repository.glob("ablations/*/artifacts/metrics/evaluate.json")
+    ]
+    assert {rows[name]["test chrf"] for name in names} == {f"{one['test']['chrf']:.1f}" for one in evaluated}
     assert len((folder / "ensemble_of_least_risk/test.tsv").read_text().splitlines()) == 31
     (run,) = (run for run in runs(repository) if run.data.tags.get("entente.kind") == "ensemble")
     assert {"ensemble/test/bleu", "ensemble of least risk/test/bleu"} <= run.data.metrics.keys()
-    assert "a sweep" not in done.stderr
-    for overrides, message in ((["seed=1"], "two members or more"), (["seed=1,7"], "seed 7: train is not done")):
-        refused = together(*overrides)
-        assert refused.returncode == 1
-        assert message in refused.stderr
+    assert [run.data.params[f"members.{number}"] for number in (1, 2)] == names
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["seed=1"], "two members or more"),
+        (["seed=1,7"], "baseline, seed 1: no such training is done; `python -m pipelines.ablate --multirun seed=1,7`"),
+        (["sweep=heads", "seed=1,2"], "not a sweep's"),
+        (["--multirun", "seed=1,2"], "no override"),
+        (["seed=1,2", "decoding.beam=1,2"], "searches in one way"),
+    ],
+)
+def test_what_is_no_ensemble_is_refused(
+    overrides: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    monkeypatch.setattr("sys.argv", ["ensemble", *overrides])
+    with pytest.raises(SystemExit, match=message):
+        ensemble.main()
 
 
 def test_a_job_that_fails_leaves_the_others_and_is_told(repository: Path, finished: tuple[int, str, str]) -> None:

@@ -81,7 +81,7 @@ def test_the_ledger_says_what_the_runs_say(root: Path, capsys: pytest.CaptureFix
     assert "| no_mask | 0." not in ledger  # one trial is no choice
 
 
-def test_an_option_that_came_later_than_a_run_was_what_it_is_by_default(root: Path) -> None:
+def test_an_option_that_came_later_than_a_run_is_what_the_run_had(root: Path) -> None:
     train(root, "baseline", 1, right=38, loss=0.5)
     (record,) = claims.known()
     wanted = {("baseline", 1)}

@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
 from entente.decoding.translator import Decoding, Translator
+from entente.text.corpus import read_references
 from pipelines import attend, dissect, evaluate, train, tune_decoding
 
 ROOT = Path(__file__).parents[2]
@@ -137,14 +138,24 @@ def test_the_model_folder_translates_by_itself(there: Path, tmp_path: Path) -> N
 def test_a_search_is_tuned_on_the_validation_set(
     there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--beams", "1", "2", "--penalties", "0", "0.6", "--sentences", "10"]
-    monkeypatch.setattr("sys.argv", ["tune_decoding", *options])
+    scores = iter([10.0, 30.0, 20.0, 15.0])
+    judged: list[list[list[str]]] = []
+
+    def judge(hypotheses: list[str], references: list[list[str]]) -> float:
+        judged.append(references)
+        return next(scores)
+
+    monkeypatch.setattr(tune_decoding, "bleu", judge)
+    monkeypatch.setattr("sys.argv", ["tune_decoding", "--beams", "1", "2", "--penalties", "0", "0.6"])
     tune_decoding.main()
     header, first, second, _, best = capsys.readouterr().out.splitlines()
     assert header.split() == ["beam", "penalty", "0", "penalty", "0.6"]
-    scores = [float(score) for line in (first, second) for score in line.split()[1:]]
-    assert scores[0] == scores[1]  # a greedy search has nothing to compare
-    assert f"Best: {max(scores):.2f} BLEU, with -S decoding.beam=" in best
-    monkeypatch.setattr("sys.argv", ["tune_decoding", "--sentences", "0"])
-    with pytest.raises(SystemExit, match="has no sentence to judge by"):
+    assert (first.split(), second.split()) == (["1", "10.00", "30.00"], ["2", "20.00", "15.00"])
+    assert "Best: 30.00 BLEU; `dvc exp run -S decoding.beam=1 -S decoding.length_penalty=0.6`" in best
+    assert judged == [read_references(there / "data/prepared/val.references.jsonl")] * 4
+
+
+def test_a_model_without_its_corpus_cannot_be_tuned(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["tune_decoding", "--model", "elsewhere/artifacts/model"])
+    with pytest.raises(SystemExit, match=r"elsewhere/data/prepared/val\.en"):
         tune_decoding.main()

@@ -1,5 +1,6 @@
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -12,7 +13,7 @@ from entente.model.seq2seq import Seq2Seq
 from entente.text.subwords import EOS, PAD
 from entente.training.curves import Curves
 from entente.training.fit import Averaging, Course, Machine, fit, forget
-from entente.training.loss import LabelSmoothedCrossEntropy
+from entente.training.loss import LabelSmoothedCrossEntropy, RDrop
 from entente.training.parallel_data import ParallelData
 from entente.training.schedule import LinearDecay
 from entente.training.teacher_forcing import Adam, TeacherForcing, Validation
@@ -48,8 +49,14 @@ def train(
     score: Callable[[Seq2Seq], float] = lambda network: 1.0,
     checkpoint_every: int = 3,
     interrupt_at: int | None = None,
+    log_every: int = 1,
+    regularised: bool = False,
 ) -> tuple[int, dict[str, torch.Tensor], Curves]:
-    """Train a small Transformer with dropout; return the best update, its weights, and the curves."""
+    """Train a small Transformer with dropout; return the best update, its weights, and the curves.
+
+    `regularised` by R-Drop, and by sentences that are there in three ways.
+    """
+    loss = partial(RDrop, weight=5.0) if regularised else LabelSmoothedCrossEntropy
     pl.seed_everything(5, verbose=False)
     network = transformer(dropout=0.2).train()
     torch.manual_seed(9)
@@ -69,7 +76,7 @@ def train(
     validation = Validation(lambda net: [seen.append(score(net)) or ""], lambda hypotheses: seen[-1], show)  # type: ignore[func-returns-value]
     module = TeacherForcing(
         network,
-        LabelSmoothedCrossEntropy(smoothing=0.1, ignored=PAD),
+        loss(smoothing=0.1, ignored=PAD),
         Adam(0.9, 0.98, 1e-9),
         rate,
         validation,
@@ -79,8 +86,16 @@ def train(
     curves = Curves(checkpoints / "curves.jsonl")
     best = fit(
         module,
-        ParallelData(encoded, tokens=100, accumulate=accumulate, workers=0, seed=1, languages=("en", "fr")),
-        course=Course(updates, accumulate, 1.0, 4, checkpoint_every, 1, patience, Averaging(0.5, 2)),
+        ParallelData(
+            encoded,
+            tokens=100,
+            accumulate=accumulate,
+            workers=0,
+            seed=1,
+            languages=("en", "fr"),
+            segmentations=3 if regularised else 1,
+        ),
+        course=Course(updates, accumulate, 1.0, 4, checkpoint_every, log_every, patience, Averaging(0.5, 2)),
         machine=CPU,
         checkpoints=checkpoints,
         loggers=[curves],
@@ -109,12 +124,13 @@ def by_weights(network: Seq2Seq) -> float:
     return float(sum(weight.sum() for weight in network.parameters()).sin()) + 2  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("regularised", [False, True])
 @pytest.mark.parametrize(
     ("moment", "checkpoint_every", "accumulate"),
     [(2, 1, 1), (3, 3, 1), (4, 3, 1), (4, 4, 1), (5, 2, 1), (7, 7, 1), (8, 4, 3), (8, 3, 1), (12, 4, 1), (11, 5, 3)],
 )
 def test_killed_and_resumed_is_never_killed(
-    encoded: Path, tmp_path: Path, moment: int, checkpoint_every: int, accumulate: int
+    encoded: Path, tmp_path: Path, moment: int, checkpoint_every: int, accumulate: int, regularised: bool
 ) -> None:
     def run(folder: str, interrupt_at: int | None) -> tuple[int, dict[str, torch.Tensor], Curves]:
         return train(
@@ -124,6 +140,8 @@ def test_killed_and_resumed_is_never_killed(
             score=by_weights,
             checkpoint_every=checkpoint_every,
             interrupt_at=interrupt_at,
+            log_every=2 if regularised else 1,
+            regularised=regularised,
         )
 
     undisturbed, weights, whole = run("a", None)
@@ -134,6 +152,25 @@ def test_killed_and_resumed_is_never_killed(
     assert same(weights, resumed)
     for kind, columns in (("train", ["loss", "gradient_norm"]), ("val", ["loss", "bleu"])):
         assert curves.rows(kind, columns) == whole.rows(kind, columns)
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_what_is_logged_now_and_then_is_what_is_logged_always(encoded: Path, tmp_path: Path, accumulate: int) -> None:
+    columns = ["loss", "gradient_norm", "learning_rate"]
+    always, seldom = (
+        train(encoded, tmp_path / str(every), accumulate=accumulate, log_every=every)[2].rows("train", columns)
+        for every in (1, 5)
+    )
+    assert list(seldom) == [5, 10]
+    assert seldom == {update: always[update] for update in seldom}
+
+
+def test_a_regularised_training_is_another_and_learns(encoded: Path, tmp_path: Path) -> None:
+    _, plain, _ = train(encoded, tmp_path / "plain")
+    _, other, curves = train(encoded, tmp_path / "other", regularised=True)
+    assert not same(plain, other)
+    judged = curves.rows("val", ["loss"])
+    assert judged[12]["loss"] < judged[4]["loss"]
 
 
 def test_ctrl_c_is_not_an_ordinary_failure(encoded: Path, tmp_path: Path) -> None:
@@ -209,6 +246,11 @@ def test_sides_of_different_length_are_an_error(encoded: Path, tmp_path: Path) -
     write_side(tmp_path / "train.fr", [[5, EOS]])
     with pytest.raises(EntenteError, match="90 sources and 1 targets"):
         ParallelData(tmp_path, tokens=100, accumulate=1, workers=0, seed=1, languages=("en", "fr"))
+
+
+def test_rows_that_are_no_whole_pairs_are_an_error(encoded: Path) -> None:
+    with pytest.raises(EntenteError, match="90 rows, which is no multiple of 4 segmentations"):
+        ParallelData(encoded, tokens=100, accumulate=1, workers=0, seed=1, languages=("en", "fr"), segmentations=4)
 
 
 def test_forgetting_removes_the_checkpoints(tmp_path: Path) -> None:

@@ -37,13 +37,19 @@ def test_equals_cross_entropy_of_torch_in_value_and_gradients(
         torch.testing.assert_close(own.grad, other.grad)
 
 
-def test_in_bfloat16_the_gradient_is_that_of_float32_within_its_precision() -> None:
+@pytest.mark.parametrize("copies", [1, 2])
+def test_in_bfloat16_the_gradient_is_that_of_float32_within_its_precision(copies: int) -> None:
+    loss_of = LabelSmoothedCrossEntropy(smoothing=0.1, ignored=PAD)
     x, table, targets = example()
+    if copies == 2:
+        loss_of = RDrop(smoothing=0.1, ignored=PAD, weight=5.0)
+        x, table, targets = twice()
+        targets = targets.repeat(2, 1)
     found = []
     for low in (False, True):
         leaves = [x.clone().requires_grad_(), table.clone().requires_grad_()]
         with torch.autocast("cpu", torch.bfloat16, enabled=low):
-            loss = LabelSmoothedCrossEntropy(smoothing=0.1, ignored=PAD)(*leaves, targets)
+            loss = loss_of(*leaves, targets)
         torch.autograd.backward([loss])
         found.append([loss, *(leaf.grad for leaf in leaves)])
     for exact, rounded in zip(*found, strict=True):

@@ -54,8 +54,9 @@ def _add_device(command: argparse.ArgumentParser) -> None:
 
 
 def load(folders: Sequence[Path], device: str, *, beam: int, length_penalty: float) -> "Translator":
-    """Load one model, or several that translate together. Raises EntenteError as Translator's own loaders do."""
-    from entente.decoding.translator import Decoding, Translator
+    """Load one model, or several that translate together. Raises EntenteError as `load_together` does."""
+    from entente.decoding.ensemble import load_together
+    from entente.decoding.translator import Decoding
 
     decoding = Decoding(
         beam=beam,
@@ -64,6 +65,4 @@ def load(folders: Sequence[Path], device: str, *, beam: int, length_penalty: flo
         max_length_offset=MAX_LENGTH_OFFSET,
         batch_tokens=BATCH_TOKENS,
     )
-    if len(folders) > 1:
-        return Translator.load_ensemble(folders, device, decoding)
-    return Translator.load(folders[0], device, decoding)
+    return load_together(folders, device, decoding)

@@ -3,12 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
 
+from entente.decoding.translator import Decoding, Translator, load_subwords
+from entente.device import find_device
 from entente.errors import EntenteError
+from entente.model import weights
 from entente.model.seq2seq import Seq2Seq, State
 
 
@@ -78,6 +82,22 @@ class Ensemble(Seq2Seq[Together]):
 
     def _apart(self, joined: Tensor) -> tuple[Tensor, ...]:
         return joined.split(self.widths, -1)  # type: ignore[no-untyped-call]
+
+
+def load_together(folders: Sequence[Path], device: str, decoding: Decoding) -> Translator:
+    """Load one training, or several that translate together, onto `device` as Translator.load does.
+
+    Raises EntenteError as that does, and where the subwords of several differ.
+    """
+    where = find_device(device)
+    subwords = [load_subwords(folder) for folder in folders]
+    for folder, own in zip(folders, subwords, strict=True):
+        if own.digest != subwords[0].digest:
+            raise EntenteError(
+                f"{folder} has other subwords than {folders[0]}: those that translate together are trained on the same"
+            )
+    networks = [weights.load(folder) for folder in folders]
+    return Translator(networks[0] if len(networks) == 1 else Ensemble(networks), subwords[0], decoding, where)
 
 
 def _mean(logits: Sequence[Tensor]) -> Tensor:

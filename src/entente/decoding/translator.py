@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from entente.decoding.beam import beam_search
-from entente.decoding.ensemble import Ensemble
 from entente.device import find_device
 from entente.errors import EntenteError
 from entente.memory import keep_memory
@@ -87,18 +86,8 @@ class Translator:
 
         Raises EntenteError where something is missing or does not belong together.
         """
-        return cls(weights.load(folder), _subwords(folder), decoding, find_device(device))
-
-    @classmethod
-    def load_ensemble(cls, folders: Sequence[Path], device: str, decoding: Decoding) -> Self:
-        """Load several trainings, which translate together. Raises as `load` does, and where their subwords differ."""
-        subwords = [_subwords(folder) for folder in folders]
-        for folder, own in zip(folders, subwords, strict=True):
-            if own.digest != subwords[0].digest:
-                raise EntenteError(
-                    f"{folder} has other subwords than {folders[0]}: an ensemble's members must be trained on the same"
-                )
-        return cls(Ensemble([weights.load(folder) for folder in folders]), subwords[0], decoding, find_device(device))
+        where = find_device(device)
+        return cls(weights.load(folder), load_subwords(folder), decoding, where)
 
     def translate(self, sentences: Iterable[str]) -> Iterator[str]:
         """Yield the best translation of each sentence, in order. Reads `WINDOW` sentences at a time.
@@ -271,8 +260,8 @@ def _side_by_side(device: torch.device, batches: int) -> Iterator[Callable[..., 
         torch.set_num_threads(threads)  # MKL holds one number for all
 
 
-def _subwords(folder: Path) -> Subwords:
-    """Load the subwords in a model's folder; EntenteError where they are not those of its weights."""
+def load_subwords(folder: Path) -> Subwords:
+    """Load the subwords in a model's folder. Raises EntenteError where they are not those of its weights."""
     config, subwords = weights.read_config(folder), Subwords(folder / "subwords.model")
     if config.get("subwords") != subwords.digest or config["vocabulary"] != len(subwords):
         raise EntenteError(

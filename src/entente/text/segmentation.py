@@ -14,11 +14,11 @@ from functools import lru_cache
 import numpy as np
 
 from entente.errors import EntenteError
-from entente.text.subwords import Subwords
+from entente.text.subwords import SPACE, Subwords
 
 LIKELIEST = 64  # segmentations of a word that can be drawn (Kudo 2018, section 3.3: l)
 DRAWS = 32  # of byte-pair merges with dropout that stand for all of a word's
-WORDS = 2**17  # whose segmentations are remembered
+WORDS = 2**13  # whose segmentations are remembered, some 10 KiB each
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Sampler:
         """Return the ids of a random segmentation of each sentence, without BOS or EOS; sentences come normalised."""
         rows = []
         for sentence in sentences:
-            words = [word for word in sentence.split(" ") if word]
+            words = [word for word in sentence.replace(SPACE, " ").split(" ") if word]
             ids: list[int] = []
             for word, chance in zip(words, generator.random(len(words)).tolist(), strict=True):
                 cuts, sums = self._cuts(word)

@@ -26,7 +26,7 @@ KINDS = ("unigram", "bpe")
 # Rarer characters, emoji and whatever a person types are spelt in bytes, so that every text round-trips.
 _CHARACTER_COVERAGE = 0.9999
 _ERRORS_ONLY = 2
-_SPACE = "\u2581"  # how SentencePiece writes it, before a word
+SPACE = "\u2581"  # how SentencePiece writes it, before a word
 
 
 def learn(texts: Sequence[Path], folder: Path, *, kind: str, vocabulary: int, threads: int, sample: int) -> None:
@@ -172,7 +172,7 @@ class Subwords:
 
     def merge(self, word: str, is_kept: Callable[[], bool]) -> list[int]:
         """Return the ids of a word by byte pairs, asking of each merge, each time it could be made, whether it may."""
-        symbols = list(f"{_SPACE}{word}")
+        symbols = list(f"{SPACE}{word}")
         while True:
             joined = (self.merges.get(left + right) for left, right in pairwise(symbols))
             possible = [(piece, place) for place, piece in enumerate(joined) if piece is not None and is_kept()]
