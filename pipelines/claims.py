@@ -14,16 +14,12 @@ from operator import attrgetter, truediv
 from pathlib import Path
 from statistics import median
 
-import torch
-
 from entente.errors import EntenteError, for_people
 from entente.evaluation.claims import ABLATIONS, CLAIMS, RNNS, SHORT, examine, verdict
 from entente.evaluation.comparison import BASELINE, Row, compare
-from entente.evaluation.ledger import Origin, Trial, ledger, on_multi30k, speed, tuning
+from entente.evaluation.exactness import nonlinearity, permuted_difference
+from entente.evaluation.ledger import Origin, Trial, every_ingredient, ledger, on_multi30k, speed, tuning
 from entente.evaluation.outcomes import Outcome, sample
-from entente.model.attention import AttentionCore
-from entente.model.masks import padding_mask
-from entente.model.weights import load
 from entente.text.corpus import replacing
 from entente.tracking.archive import contents, read_archive, write_archive
 from entente.tracking.records import EVALUATED, Record, Records
@@ -65,8 +61,12 @@ def main() -> None:
         figures = measured(outcomes, benchmark)
         figures |= {name: [value] for own in exact.values() for name, value in own.items()}
         real, tried = runs(records, MULTI30K), trials(records)
+        seed = int(compose([], root() / CONF).seed)
+        everything = {key: run for key, run in runs(records, [], experiments()).items() if key[1] == seed}
+        once, on_real = _outcomes(everything, Path(place)), _outcomes(real, Path(place))
         sections = [
-            on_multi30k(real_corpus(_outcomes(real, Path(place)))),
+            every_ingredient(compared(once, "test/test/bleu"), compared(once, "probes/mean")),
+            on_multi30k(compared(on_real, "test/test2016/bleu")),
             speed(speeds(benchmark) if benchmark else {}),
             tuning([Trial(*key, max(bleu for _, bleu in record.curve("val/bleu"))) for key, record in tried.items()]),
         ]
@@ -77,7 +77,12 @@ def main() -> None:
         made.append(_origin("speed", "", "python -m pipelines.benchmark networks", [benchmark]))
     with replacing(root() / LEDGER) as temporary:
         temporary.write_text(ledger(evidence, sections, made), encoding="utf-8")
-    networks = [*(record for own in found.values() for record in own.values()), *real.values(), *tried.values()]
+    networks = [
+        *everything.values(),
+        *(record for own in found.values() for record in own.values()),
+        *real.values(),
+        *tried.values(),
+    ]
     keep({record.id: record for record in networks}.values(), benchmark, exact)
     print(f"{LEDGER}: " + ", ".join(f"{n}. {verdict(one)}" for n, one in enumerate(evidence, start=1)))
 
@@ -104,20 +109,26 @@ def _name(record: Record) -> str:
     return re.sub(r"[^\w.=]+", "-", f"{name}{seed} {record.id[:8]}")
 
 
-def runs(records: Sequence[Record], overrides: Sequence[str]) -> Found:
+def experiments() -> list[str]:
+    """Return all experiments there are, the baseline first."""
+    names = sorted(file.stem for file in (root() / CONF / "experiment").glob("*.yaml"))
+    return sorted(names, key=lambda name: name != BASELINE)
+
+
+def runs(records: Sequence[Record], overrides: Sequence[str], names: Sequence[str] = ABLATIONS) -> Found:
     """Return the latest evaluated run of each ablation and seed that was made as its experiment says, and `overrides`.
 
     Runs of an experiment that has changed since, or was told something else beside, are none.
     """
-    wanted = {name: _composed(name, overrides) for name in ABLATIONS}
+    wanted = {name: _composed(name, overrides) for name in names}
     found: Found = {}
     for record in records:
         own = LATER | _decisive(record.parameters)
         # Whatever it was called when it was made.
-        name = next((name for name in ABLATIONS if wanted[name] == own), None)
+        name = next((name for name in names if wanted[name] == own), None)
         if name and EVALUATED in record.figures:
             found.setdefault((name, int(record.parameters["seed"])), record)
-    return dict(sorted(found.items(), key=lambda item: (ABLATIONS.index(item[0][0]), item[0][1])))
+    return dict(sorted(found.items(), key=lambda item: (names.index(item[0][0]), item[0][1])))
 
 
 def trials(records: Sequence[Record]) -> dict[tuple[str, str], Record]:
@@ -234,36 +245,10 @@ def speeds(benchmark: Record) -> dict[str, dict[str, float]]:
     }
 
 
-def permuted_difference(model: Path) -> float:
-    """Return how far the memory of a permuted source is from the permuted memory, at most, in float64."""
-    network = load(model).double()
-    random = torch.Generator().manual_seed(1)
-    src = torch.randint(4, network.vocabulary, (64, 12), generator=random)
-    order = torch.randperm(12, generator=random)
-    mask = padding_mask(src, 0)
-    with torch.inference_mode():
-        return float((network.encode(src[:, order], mask) - network.encode(src, mask)[:, order]).abs().max())
-
-
-def real_corpus(outcomes: Outcomes) -> list[Row]:
-    """Compare what was trained on Multi30k, if the baseline was."""
+def compared(outcomes: Outcomes, measure: str) -> list[Row]:
+    """Compare ablations, if there is a baseline among them."""
     there = {one.ablation for one in outcomes}
-    return compare(outcomes, "test/test2016/bleu") if BASELINE in there else []
-
-
-def nonlinearity(model: Path) -> float:
-    """Return how far attention, its queries and keys held fixed, is from linear in the values, at most, in float64."""
-    network = load(model).double()
-    random = torch.Generator().manual_seed(1)
-    furthest = 0.0
-    for core in (module for module in network.modules() if isinstance(module, AttentionCore)):
-        q, k, v, w = (
-            torch.randn(2, core.heads, 9, core.width, generator=random, dtype=torch.float64) for _ in range(4)
-        )
-        with torch.inference_mode():
-            apart = core(q, k, 2 * v - 3 * w, None) - 2 * core(q, k, v, None) + 3 * core(q, k, w, None)
-        furthest = max(furthest, float(apart.abs().max()))
-    return furthest
+    return compare(outcomes, measure) if BASELINE in there else []
 
 
 def origins(found: Found, extra: Sequence[str]) -> list[Origin]:

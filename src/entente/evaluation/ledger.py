@@ -75,6 +75,30 @@ def on_multi30k(rows: Sequence[Row]) -> Section:
     return Section("On Multi30k", text, header, [_compared(row) for row in rows])
 
 
+def every_ingredient(by_bleu: Sequence[Row], by_probes: Sequence[Row]) -> Section:
+    """Compare all ablations of which there is a run, by BLEU and by probes, on one seed."""
+    text = (
+        "All experiments that were run, `python -m pipelines.ablate --multirun sweep=all`, seed 1: BLEU on `test` and "
+        "right answers to probes within the lengths seen in training, %. Differences are between these networks, over "
+        "sentences alone: another seed may turn them."
+    )
+    probes = {row.ablation: _compared(row)[2:6] for row in by_probes}
+    header = [
+        "ablation",
+        "BLEU",
+        "difference",
+        "95%",
+        "p (Holm)",
+        "probes",
+        "difference",
+        "95%",
+        "p (Holm)",
+        "parameters",
+    ]
+    rows = [[one[0], *one[2:6], *probes[one[0]], one[6]] for one in map(_compared, by_bleu)]
+    return Section("Every ingredient", text, header, rows)
+
+
 def tuning(trials: Sequence[Trial]) -> Section:
     """List the trials that each kind of network had."""
     text = (
