@@ -32,6 +32,7 @@ LEDGER = Path("docs/claims.md")
 KEPT = Path("docs/claims.tar.xz")
 CURVES = (SPEED, "val/loss", "val/accuracy", "val/bleu")
 KIND = "entente.kind"
+SWEEP = "python -m pipelines.ablate --multirun "
 DECISIVE = ("corpus", "subwords", "segmentation", "model", "training", "trainer", "decoding")
 PEAK = "training.schedule.peak"
 MULTI30K = ("recipe=multi30k", "training.updates=2600")  # some 5 million target pieces
@@ -72,6 +73,8 @@ def main() -> None:
         ]
     evidence = [examine(claim, outcomes[claim.trained], figures) for claim in CLAIMS]
     made = [line for trained, own in found.items() for line in origins(own, [trained] if trained else [])]
+    if everything:
+        made.append(_origin("every ingredient", f"{seed}", f"{SWEEP}sweep=all seed={seed}", list(everything.values())))
     made += origins(real, MULTI30K)
     if benchmark:
         made.append(_origin("speed", "", "python -m pipelines.benchmark networks", [benchmark]))
@@ -257,7 +260,7 @@ def origins(found: Found, extra: Sequence[str]) -> list[Origin]:
     for name in dict.fromkeys(name for name, _ in found):
         own = {seed: record for (other, seed), record in found.items() if other == name}
         seeds = ",".join(map(str, own))
-        command = " ".join(["python -m pipelines.ablate --multirun", f"experiment={name}", f"seed={seeds}", *extra])
+        command = SWEEP + " ".join([f"experiment={name}", f"seed={seeds}", *extra])
         lines.append(_origin(name, seeds, command, list(own.values())))
     return lines
 
