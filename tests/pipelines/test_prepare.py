@@ -40,7 +40,9 @@ def parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dic
         corpus["split"] |= {"val": 20, "test": 40, "largest": 0.05}
         subwords = yaml.safe_load((CONF / "subwords" / "bpe_2k.yaml").read_text(encoding="utf-8"))
         subwords |= {"vocabulary": 310}
-        Path("params.yaml").write_text(yaml.safe_dump({"corpus": corpus | changes, "subwords": subwords}))
+        segmentation = yaml.safe_load((CONF / "segmentation" / "sampled.yaml").read_text(encoding="utf-8"))
+        written = {"corpus": corpus | changes, "subwords": subwords, "segmentation": segmentation}
+        Path("params.yaml").write_text(yaml.safe_dump(written))
 
     write({})
     return write
@@ -54,12 +56,12 @@ def test_the_stages_hand_on_what_the_next_one_reads(capsys: pytest.CaptureFixtur
     tally = json.loads(Path("artifacts/metrics/prepare.json").read_text())
     assert tally["test"]["sources_in_train"] == 0
     subwords = Subwords(Path("artifacts/subwords/subwords.model"))
-    for split in ("train", "val"):
+    for split, segmentations in (("train", 8), ("val", 1)):  # what is only judged is cut in one way
         for side in ("en", "fr"):
             rows = Encoded(Path(f"data/encoded/{split}.{side}"))
-            assert subwords.decode([row.tolist() for row in rows]) == list(
-                read_lines(Path(f"data/prepared/{split}.{side}"))
-            )
+            lines = read_lines(Path(f"data/prepared/{split}.{side}"))
+            expected = [line for line in lines for _ in range(segmentations)]
+            assert subwords.decode([row.tolist() for row in rows]) == expected
     assert not list(Path("downloads").rglob("*.zip"))
 
 
