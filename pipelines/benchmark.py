@@ -21,6 +21,7 @@ from tqdm import tqdm
 from entente.errors import for_people
 from entente.evaluation import speed_figures as figures
 from entente.evaluation.report import columns, write_json
+from entente.tracking.runs import KIND
 from entente.tracking.store import root
 from entente.tracking.system import machine
 from pipelines.benchmarks import edges, growth, networks
@@ -139,7 +140,7 @@ def of_ours(case: Case, timings: Mapping[Case, Sequence[Timing]]) -> float:
 def log(task: str, logged: Mapping[str, float], files: Sequence[Path]) -> None:
     """Keep figures and files in a run of their own."""
     runs = open_runs(compose([], root() / CONF).tracking)
-    tags = {"entente.kind": "benchmark"}
+    tags = {KIND: "benchmark"}
     with runs.train(f"benchmark {task}", "benchmark", {"task": task}, tags, resume=False) as run:
         run.metrics({re.sub(r"[^\w. /-]", "", name): value for name, value in logged.items()}, step=0)
         for file in files:

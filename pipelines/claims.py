@@ -23,7 +23,7 @@ from entente.evaluation.outcomes import Outcome, sample
 from entente.text.corpus import replacing
 from entente.tracking.archive import contents, read_archive, write_archive
 from entente.tracking.records import EVALUATED, Record, Records
-from entente.tracking.runs import COMMIT, flatten
+from entente.tracking.runs import COMMIT, KIND, flatten
 from entente.tracking.store import root
 from pipelines.compose import CONF, compose, plain
 from pipelines.report import SPEED, outcome
@@ -31,7 +31,6 @@ from pipelines.report import SPEED, outcome
 LEDGER = Path("docs/claims.md")
 KEPT = Path("docs/claims.tar.xz")
 CURVES = (SPEED, "val/loss", "val/accuracy", "val/bleu")
-KIND = "entente.kind"
 SWEEP = "python -m pipelines.ablate --multirun "
 DECISIVE = ("corpus", "subwords", "segmentation", "model", "training", "trainer", "decoding")
 PEAK = "training.schedule.peak"

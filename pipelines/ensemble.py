@@ -20,6 +20,7 @@ from entente.evaluation import report
 from entente.evaluation.scores import chrf
 from entente.fingerprint import fingerprint
 from entente.options import construct
+from entente.tracking.runs import KIND
 from entente.tracking.store import root
 from pipelines.compose import CONF
 from pipelines.evaluate import Translate, evaluate
@@ -27,7 +28,6 @@ from pipelines.job import FOLDER, Job
 from pipelines.sweep import plan
 from pipelines.tracked_run import open_runs
 
-KIND = "entente.kind"
 MODEL = Path("artifacts/model")
 
 Figures = Mapping[str, Any]
@@ -41,7 +41,8 @@ def main() -> None:
     jobs = plan(sys.argv[1:], root() / CONF)
     models = members(jobs)
     settings = jobs[0].parameters
-    mark = fingerprint({"members": [str(model) for model in models], "decoding": settings["decoding"]}, [])
+    names = [model.parent.parent.name for model in models]  # the same wherever the repository lies
+    mark = fingerprint({"members": names, "decoding": settings["decoding"]}, [])
     folder = root() / FOLDER / "ensembles" / mark
     translator = load_together(list(models), "auto", construct(Decoding, settings["decoding"], "decoding"))
     tests, bounds = settings["corpus"]["tests"], settings["evaluation"]["length_bounds"]

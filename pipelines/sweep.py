@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from entente.errors import EntenteError
 from entente.evaluation.comparison import BASELINE, detectable
 from entente.fingerprint import fingerprint
-from entente.tracking.runs import PARENT_VARIABLE, Run
+from entente.tracking.runs import KIND, PARENT_VARIABLE, Run
 from entente.tracking.store import root
 from pipelines.compose import CONF, check, compose, plain
 from pipelines.job import FOLDER, Job, earlier, last_words
@@ -143,7 +143,7 @@ class Sweep(Callback):
         identity = fingerprint({"jobs": [str(job.folder.name) for job in self.jobs]}, [])
         name = " ".join(config.hydra.overrides.task) or "sweep"
         self._run = self._stack.enter_context(
-            runs.train(name, identity, {"overrides": overrides}, {"entente.kind": "sweep"}, resume=True)
+            runs.train(name, identity, {"overrides": overrides}, {KIND: "sweep"}, resume=True)
         )
         os.environ[PARENT_VARIABLE] = self._run.id
         os.environ[LABELS] = json.dumps([job.label for job in self.jobs])

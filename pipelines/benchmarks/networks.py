@@ -20,6 +20,7 @@ from entente.model.masks import padding_mask
 from entente.model.seq2seq import Seq2Seq
 from entente.model.weights import build
 from entente.text.subwords import BOS, EOS, PAD
+from entente.tracking.runs import KIND
 from entente.tracking.store import root
 from entente.training.loss import LabelSmoothedCrossEntropy
 from pipelines.compose import CONF, compose, plain
@@ -63,7 +64,7 @@ def measure(names: Sequence[str]) -> None:
 def _log(table: Path, found: dict[tuple[str, str], list[float]]) -> None:
     runs = open_runs(compose([], root() / CONF).tracking)
     settings = {"threads": torch.get_num_threads(), "rounds": ROUNDS, "tokens": TOKENS, "forced": FORCED}
-    with runs.train("benchmark", "benchmark", settings, {"entente.kind": "benchmark"}, resume=False) as run:
+    with runs.train("benchmark", "benchmark", settings, {KIND: "benchmark"}, resume=False) as run:
         for number in range(ROUNDS):
             run.metrics({f"{name}/{figure}": values[number] for (name, figure), values in found.items()}, step=number)
         run.artifact(table)

@@ -10,7 +10,7 @@ import mlflow.entities
 from mlflow import MlflowClient
 
 from entente.errors import EntenteError
-from entente.tracking.runs import OWNER
+from entente.tracking.runs import KIND, OWNER
 from entente.tracking.store import open_store, tracking_uri
 
 EVALUATED = "decode/sentences_per_second"  # a figure that every evaluation logs
@@ -93,7 +93,7 @@ class Records:
     def latest_sweep(self) -> Record:
         """Return the parent run of the sweep that ended last; EntenteError where there is none."""
         order = ["attributes.end_time DESC"]
-        which = "tags.`entente.kind` = 'sweep' and attributes.status != 'RUNNING'"
+        which = f"tags.`{KIND}` = 'sweep' and attributes.status != 'RUNNING'"
         found = self._client.search_runs([self._experiment], filter_string=which, order_by=order, max_results=1)
         if not found:
             raise EntenteError("the tracking store has no sweep that ended: was it tracked elsewhere?")
