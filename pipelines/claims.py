@@ -8,9 +8,8 @@ store has no newer ones. What makes a claim hold stands in evaluation/claims.
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from operator import attrgetter, truediv
+from collections.abc import Callable, Mapping, Sequence
+from operator import truediv
 from pathlib import Path
 from statistics import median
 
@@ -18,37 +17,30 @@ from entente.errors import EntenteError, for_people
 from entente.evaluation.claims import ABLATIONS, CLAIMS, RNNS, SHORT, examine, verdict
 from entente.evaluation.comparison import BASELINE, Row, compare
 from entente.evaluation.exactness import nonlinearity, permuted_difference
-from entente.evaluation.ledger import Origin, Trial, every_ingredient, ledger, on_multi30k, speed, tuning
+from entente.evaluation.ledger import Trial, every_ingredient, ledger, on_multi30k, speed, tuning
 from entente.evaluation.outcomes import Outcome, sample
 from entente.text.corpus import replacing
-from entente.tracking.archive import contents, read_archive, write_archive
-from entente.tracking.records import EVALUATED, Record, Records
-from entente.tracking.runs import COMMIT, KIND, flatten
+from entente.tracking.records import EVALUATED, Record
 from entente.tracking.store import root
-from pipelines.compose import CONF, compose, plain
-from pipelines.report import SPEED, outcome
+from pipelines.compose import CONF, compose
+from pipelines.kept_runs import SWEEP, Found, composed, decisive, experiments, keep, known, origin, origins, runs
+from pipelines.report import outcome
 
 LEDGER = Path("docs/claims.md")
 KEPT = Path("docs/claims.tar.xz")
-CURVES = (SPEED, "val/loss", "val/accuracy", "val/bleu")
-SWEEP = "python -m pipelines.ablate --multirun "
-DECISIVE = ("corpus", "subwords", "segmentation", "model", "training", "trainer", "decoding")
 PEAK = "training.schedule.peak"
 MULTI30K = ("recipe=multi30k", "training.updates=2600")  # some 5 million target pieces
-# Options that came later than some archived runs, as those runs had them.
-LATER = {"segmentation.each": "1", "segmentation.alpha": "0.0", "training.loss.kind": "cross_entropy"}
 LENGTH, BATCHES = 20, (1, 64)  # of the benchmark's figures that the ledger quotes
 
-Found = dict[tuple[str, int], Record]  # by ablation and seed
 Outcomes = list[Outcome]
 
 
 @for_people
 def main() -> None:
     """Write the ledger."""
-    records = known()
+    records = known(root() / KEPT)
     settings = dict.fromkeys(claim.trained for claim in CLAIMS)
-    found = {trained: runs(records, [trained] if trained else []) for trained in settings}
+    found = {trained: runs(records, [trained] if trained else [], ABLATIONS) for trained in settings}
     if BASELINE not in {name for name, _ in found[None]}:
         raise EntenteError(
             "the tracking store has no finished run of the baseline with the default's corpus and training: "
@@ -60,7 +52,7 @@ def main() -> None:
         exact = of_networks(found[None], Path(place))
         figures = measured(outcomes, benchmark)
         figures |= {name: [value] for own in exact.values() for name, value in own.items()}
-        real, tried = runs(records, MULTI30K), trials(records)
+        real, tried = runs(records, MULTI30K, ABLATIONS), trials(records)
         seed = int(compose([], root() / CONF).seed)
         everything = {key: run for key, run in runs(records, [], experiments()).items() if key[1] == seed}
         once, on_real = _outcomes(everything, Path(place)), _outcomes(real, Path(place))
@@ -73,10 +65,10 @@ def main() -> None:
     evidence = [examine(claim, outcomes[claim.trained], figures) for claim in CLAIMS]
     made = [line for trained, own in found.items() for line in origins(own, [trained] if trained else [])]
     if everything:
-        made.append(_origin("every ingredient", f"{seed}", f"{SWEEP}sweep=all seed={seed}", list(everything.values())))
+        made.append(origin("every ingredient", f"{seed}", f"{SWEEP}sweep=all seed={seed}", list(everything.values())))
     made += origins(real, MULTI30K)
     if benchmark:
-        made.append(_origin("speed", "", "python -m pipelines.benchmark networks", [benchmark]))
+        made.append(origin("speed", "", "python -m pipelines.benchmark networks", [benchmark]))
     with replacing(root() / LEDGER) as temporary:
         temporary.write_text(ledger(evidence, sections, made), encoding="utf-8")
     networks = [
@@ -85,52 +77,8 @@ def main() -> None:
         *real.values(),
         *tried.values(),
     ]
-    keep({record.id: record for record in networks}.values(), benchmark, exact)
+    keep(root() / KEPT, {record.id: record for record in networks}.values(), exact, benchmark)
     print(f"{LEDGER}: " + ", ".join(f"{n}. {verdict(one)}" for n, one in enumerate(evidence, start=1)))
-
-
-def known() -> list[Record]:
-    """Return the ablations' runs and the benchmarks that the store or the archive has, the latest first."""
-    store = Records(str(compose([], root() / CONF).tracking.experiment))
-    kept = read_archive(root() / KEPT) if (root() / KEPT).exists() else []
-    stored = [*store.tagged("entente.ablation"), *store.tagged(KIND, "benchmark")]
-    return sorted({record.id: record for record in [*kept, *stored]}.values(), key=attrgetter("began"), reverse=True)
-
-
-def keep(networks: Iterable[Record], benchmark: Record | None, exact: Mapping[str, Mapping[str, float]]) -> None:
-    """Archive what the ledger was made from, and that alone, and by run what is `exact` of its network."""
-    runs = {_name(record): contents(record, CURVES, ["evaluation"], exact.get(record.id, {})) for record in networks}
-    if benchmark:
-        runs[_name(benchmark)] = contents(benchmark, benchmark.figures, [], {})
-    write_archive(root() / KEPT, runs)
-
-
-def _name(record: Record) -> str:
-    seed = f" seed={record.parameters['seed']}" if "seed" in record.parameters else ""
-    name = record.tags.get("entente.ablation", record.tags.get(KIND, ""))
-    return re.sub(r"[^\w.=]+", "-", f"{name}{seed} {record.id[:8]}")
-
-
-def experiments() -> list[str]:
-    """Return all experiments there are, the baseline first."""
-    names = sorted(file.stem for file in (root() / CONF / "experiment").glob("*.yaml"))
-    return sorted(names, key=lambda name: name != BASELINE)
-
-
-def runs(records: Sequence[Record], overrides: Sequence[str], names: Sequence[str] = ABLATIONS) -> Found:
-    """Return the latest evaluated run of each ablation and seed that was made as its experiment says, and `overrides`.
-
-    Runs of an experiment that has changed since, or was told something else beside, are none.
-    """
-    wanted = {name: _composed(name, overrides) for name in names}
-    found: Found = {}
-    for record in records:
-        own = LATER | _decisive(record.parameters)
-        # Whatever it was called when it was made.
-        name = next((name for name in names if wanted[name] == own), None)
-        if name and EVALUATED in record.figures:
-            found.setdefault((name, int(record.parameters["seed"])), record)
-    return dict(sorted(found.items(), key=lambda item: (names.index(item[0][0]), item[0][1])))
 
 
 def trials(records: Sequence[Record]) -> dict[tuple[str, str], Record]:
@@ -146,27 +94,14 @@ def trials(records: Sequence[Record]) -> dict[tuple[str, str], Record]:
     ]
     found: dict[tuple[str, str], Record] = {}
     for name in ABLATIONS:
-        wanted = _composed(name, [])
+        wanted = composed(name, [])
         for record in done:
-            own = LATER | _decisive(record.parameters)
+            own = decisive(record)
             if own == wanted | {PEAK: own[PEAK]}:
                 found.setdefault((name, own[PEAK]), record)
     several = Counter(name for name, _ in found)
     order = sorted(found, key=lambda key: (ABLATIONS.index(key[0]), float(key[1])))
     return {key: found[key] for key in order if several[key[0]] > 1}
-
-
-def _composed(experiment: str, overrides: Sequence[str]) -> dict[str, str]:
-    return _decisive(_parameters((*overrides, f"experiment={experiment}"), (root() / CONF).resolve()))
-
-
-@cache
-def _parameters(overrides: tuple[str, ...], conf: Path) -> Mapping[str, str]:
-    return flatten(plain(compose(overrides, conf)))
-
-
-def _decisive(parameters: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in parameters.items() if key.split(".")[0] in DECISIVE}
 
 
 def _outcomes(found: Found, place: Path) -> Outcomes:
@@ -251,24 +186,6 @@ def compared(outcomes: Outcomes, measure: str) -> list[Row]:
     """Compare ablations, if there is a baseline among them."""
     there = {one.ablation for one in outcomes}
     return compare(outcomes, measure) if BASELINE in there else []
-
-
-def origins(found: Found, extra: Sequence[str]) -> list[Origin]:
-    """Say how the runs were made: a line for each ablation, with what its command has beside experiment and seeds."""
-    lines = []
-    for name in dict.fromkeys(name for name, _ in found):
-        own = {seed: record for (other, seed), record in found.items() if other == name}
-        seeds = ",".join(map(str, own))
-        command = SWEEP + " ".join([f"experiment={name}", f"seed={seeds}", *extra])
-        lines.append(_origin(name, seeds, command, list(own.values())))
-    return lines
-
-
-def _origin(what: str, seeds: str, command: str, records: Sequence[Record]) -> Origin:
-    machines = sorted({record.tags.get("entente.machine", "unknown") for record in records})
-    commits = sorted({record.tags.get(COMMIT, "unknown")[:7] for record in records})
-    days = sorted({f"{record.began:%Y-%m-%d}" for record in records})
-    return Origin(what, seeds, command, "; ".join(machines), ", ".join(commits), ", ".join(days))
 
 
 if __name__ == "__main__":

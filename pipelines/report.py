@@ -3,7 +3,6 @@
 RUN is the id of the sweep's parent run, by default that of the latest sweep. The report goes to ablations/reports/RUN.
 """
 
-import csv
 import json
 import sys
 import tempfile
@@ -17,8 +16,9 @@ from entente.errors import EntenteError, for_people
 from entente.evaluation import figures
 from entente.evaluation.broken_rules import FrenchForms, tally
 from entente.evaluation.comparison import BASELINE, Row, compare
-from entente.evaluation.outcomes import Answer, Outcome, Translations
+from entente.evaluation.outcomes import Answer, Outcome
 from entente.evaluation.report import columns, write_table
+from entente.evaluation.translations import read_rows, read_translations
 from entente.text.grammar.rules import read_grammar
 from entente.tracking.records import Record, Records
 from entente.tracking.store import root
@@ -51,7 +51,10 @@ def report(parent: str, folder: Path, experiment: str) -> str:
         evaluations = {key: record.fetch("evaluation", Path(place) / record.id) for key, record in found.items()}
         outcomes = [outcome(*key, record, evaluations[key]) for key, record in found.items()]
         names = list(dict.fromkeys([BASELINE, *(name for name, _ in found)]))  # figures set their first apart
-        draw_lengths({name: [own for key, own in evaluations.items() if key[0] == name] for name in names}, folder)
+        places = {name: [own for key, own in evaluations.items() if key[0] == name] for name in names}
+        draw_lengths(places, folder)
+        if next(iter(found.values())).parameters.get("corpus.download.kind") == "grammar":
+            count_broken_rules(places, folder)
     tables = {measure: compare(outcomes, measure) for measure in measures(outcomes)}
     rows = [{"measure": measure} | _cells(row) for measure, table in tables.items() for row in table]
     write_table(folder / "comparison.csv", list(rows[0]), [list(row.values()) for row in rows])
@@ -59,8 +62,6 @@ def report(parent: str, folder: Path, experiment: str) -> str:
     (folder / "comparison.txt").write_text(text + "\n", encoding="utf-8")
     firsts = {name: next(record for key, record in found.items() if key[0] == name) for name in names}
     draw(tables, outcomes, firsts, folder)
-    if firsts[BASELINE].parameters.get("corpus.download.kind") == "grammar":
-        count_broken_rules(outcomes, names, folder)
     return f"\n{text}\n\nTables and figures: {folder}\n"
 
 
@@ -68,27 +69,18 @@ def outcome(ablation: str, seed: int, record: Record, evaluation: Path) -> Outco
     """Return what a job's run recorded, its files being in the folder `evaluation`."""
     speeds = [value for _, value in record.curve(SPEED)]
     logged = record.figures | ({SPEED: median(speeds)} if speeds else {})  # the latest figure alone says little
-    translations = {
-        file.stem: _translations(file)
-        for file in sorted(evaluation.glob("*.tsv"), key=lambda file: (not file.stem.startswith("test"), file.stem))
-        if file.stem != "probe_answers"
-    }
+    translations = {file.stem: read_translations(file) for file in tests(evaluation)}
     answers = [
         Answer(row["phenomenon"], row["longer"] == "true", row["answer"] == row["target"], float(row["margin"]) > 0)
-        for row in _rows(evaluation / "probe_answers.tsv")
+        for row in read_rows(evaluation / "probe_answers.tsv")
     ]
     return Outcome(ablation, seed, logged, translations, answers)
 
 
-def _rows(file: Path) -> list[dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as table:
-        return list(csv.DictReader(table, delimiter="\t" if file.suffix == ".tsv" else ","))
-
-
-def _translations(file: Path) -> Translations:
-    rows = _rows(file)
-    references = [[text for name, text in row.items() if name.startswith("reference_") and text] for row in rows]
-    return Translations([row["source"] for row in rows], [row["hypothesis"] for row in rows], references)
+def tests(evaluation: Path) -> list[Path]:
+    """Return the tables of translations in a folder, the test set's own first."""
+    found = [file for file in evaluation.glob("*.tsv") if file.stem != "probe_answers"]
+    return sorted(found, key=lambda file: (not file.stem.startswith("test"), file.stem))
 
 
 def measures(outcomes: Sequence[Outcome]) -> list[str]:
@@ -190,7 +182,7 @@ def draw_lengths(evaluations: Mapping[str, Sequence[Path]], folder: Path) -> Non
     """Draw BLEU by the length of the source, the mean over seeds, a figure for each test set."""
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
     for name, places in evaluations.items():
-        for row in (row for place in places for row in _rows(place / "bleu_by_length.csv")):
+        for row in (row for place in places for row in read_rows(place / "bleu_by_length.csv")):
             own = found.setdefault(row["split"], {}).setdefault(name, {})
             own.setdefault(row["length"], []).append(float(row["bleu"]))
     for test, lines in found.items():
@@ -201,16 +193,16 @@ def draw_lengths(evaluations: Mapping[str, Sequence[Path]], folder: Path) -> Non
         figures.by_length(means, f"{test}: BLEU by length", folder / f"length_{test}.png")
 
 
-def count_broken_rules(outcomes: Sequence[Outcome], names: Sequence[str], folder: Path) -> None:
+def count_broken_rules(evaluations: Mapping[str, Sequence[Path]], folder: Path) -> None:
     """Count which rules of the embedded grammar were broken in how many of a thousand test sentences: table, figure."""
     forms = FrenchForms(read_grammar(root() / GRAMMAR))
-    counts: dict[str, Counter[str]] = {name: Counter() for name in names}
+    counts: dict[str, Counter[str]] = {}
     sentences: Counter[str] = Counter()
-    for one in outcomes:
-        for test in one.translations.values():
-            answered = [(said, own[0]) for said, own in zip(test.hypotheses, test.references, strict=True)]
-            counts[one.ablation] += tally(answered, forms)
-            sentences[one.ablation] += len(answered)
+    for name, places in evaluations.items():
+        for file in (file for place in places for file in tests(place)):
+            answered = [(row["hypothesis"], row["reference_1"]) for row in read_rows(file)]
+            counts[name] = counts.get(name, Counter()) + tally(answered, forms)
+            sentences[name] += len(answered)
     shares = {name: {rule: 1000 * n / sentences[name] for rule, n in own.items()} for name, own in counts.items()}
     rules = sorted({rule for own in shares.values() for rule in own})
     write_table(
@@ -218,7 +210,7 @@ def count_broken_rules(outcomes: Sequence[Outcome], names: Sequence[str], folder
         ["ablation", *rules],
         [[name, *(own.get(rule, 0.0) for rule in rules)] for name, own in shares.items()],
     )
-    drawn: dict[str, Counter[str]] = {name: Counter() for name in names}
+    drawn: dict[str, Counter[str]] = {name: Counter() for name in counts}
     for name, own in shares.items():
         for rule, share in own.items():
             drawn[name][rule.partition(",")[0]] += share  # type: ignore[assignment]  # whatever the distance

@@ -11,7 +11,7 @@ from entente.model.weights import build, save
 from entente.tracking.archive import Archived, read_archive
 from entente.tracking.records import EVALUATED
 from entente.tracking.runs import OWNER, Runs
-from pipelines import claims
+from pipelines import claims, kept_runs
 from pipelines.compose import compose, plain
 from tests.model.networks import VOCABULARY, options
 
@@ -42,7 +42,7 @@ def train(root: Path, experiment: str, seed: int, right: int, loss: float, overr
         [f"Cat number {number} sleeps on the bed of the neighbour.", *pair]
         for number, pair in enumerate(zip(hypotheses, FRENCH, strict=True))
     ]
-    for test in ("test", "compositional", "longer"):
+    for test in ("test2016",) if "recipe=multi30k" in overrides else ("test", "compositional", "longer"):
         write_table(folder / "evaluation" / f"{test}.tsv", ["source", "hypothesis", "reference_1"], rows)
     write_table(
         folder / "evaluation" / "probe_answers.tsv",
@@ -86,15 +86,15 @@ def test_the_ledger_says_what_the_runs_say(root: Path, capsys: pytest.CaptureFix
 
 def test_an_option_that_came_later_than_a_run_is_what_the_run_had(root: Path) -> None:
     train(root, "baseline", 1, right=38, loss=0.5)
-    (record,) = claims.known()
+    (record,) = kept_runs.known(root / "docs/claims.tar.xz")
     wanted = {("baseline", 1)}
-    assert claims.runs([record], []).keys() == wanted
+    assert kept_runs.runs([record], [], ["baseline"]).keys() == wanted
     earlier = {
         key: value for key, value in record.parameters.items() if not key.startswith(("segmentation", "training.loss"))
     }
-    assert claims.runs([replace(record, parameters=earlier)], []).keys() == wanted
+    assert kept_runs.runs([replace(record, parameters=earlier)], [], ["baseline"]).keys() == wanted
     for other in ({"segmentation.each": "8"}, {"training.loss.kind": "r_drop"}, {"training.loss.weight": "5.0"}):
-        assert not claims.runs([replace(record, parameters=earlier | other)], [])
+        assert not kept_runs.runs([replace(record, parameters=earlier | other)], [], ["baseline"])
 
 
 def test_the_ledger_can_be_written_without_the_store(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +131,23 @@ def test_an_archived_run_gives_back_what_it_held_and_no_more(root: Path, tmp_pat
     assert run.curve("nothing") == []
     with pytest.raises(EntenteError, match="no model was archived"):
         run.fetch("model", tmp_path / "out")
+
+
+def test_a_corpus_that_is_not_ours_is_not_given_away(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(root, "baseline", 1, right=38, loss=0.5)
+    for experiment, right in (("baseline", 39), ("no_mask", 3)):
+        train(root, experiment, 1, right=right, loss=0.5, overrides=claims.MULTI30K)
+    claims.main()
+    page = (root / "docs/claims.md").read_text(encoding="utf-8")
+    assert "| no_mask | 1 | " in page.split("## On Multi30k")[1].split("## ")[0]
+    real = [run for run in archived(root) if run.parameters["corpus.name"] == "multi30k"]
+    assert [sorted(name for name in run.files if "test2016" in name) for run in real] == [
+        ["evaluation/test2016.fr", "evaluation/test2016.tsv"]
+    ] * 2
+    assert not [run for run in real if any(b"neighbour" in text for text in run.files.values())]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'another.db'}")
+    claims.main()
+    assert (root / "docs/claims.md").read_text(encoding="utf-8") == page
 
 
 def test_a_damaged_archive_is_named(root: Path) -> None:

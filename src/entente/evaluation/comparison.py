@@ -154,7 +154,7 @@ def _samples(outcomes: Sequence[Outcome], measure: str) -> list[Sample]:
             raise EntenteError(f"{measure}: {outcome} and {outcomes[first]} were evaluated on {sizes}")
         for number, (one, other) in enumerate(zip(own.asked, asked, strict=True), start=1):
             if one != other:
-                where = f"sentence {number} expects {one!r} and {other!r}"
+                where = f"number {number} is another"
                 raise EntenteError(f"{measure}: {outcome} and {outcomes[first]} were not asked the same: {where}")
     return samples
 

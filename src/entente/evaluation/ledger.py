@@ -4,19 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from entente.evaluation.claims import CLAIMS, RULE, Evidence, verdict
-from entente.evaluation.comparison import BASELINE, Row
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """How runs were made: of what, with which seeds, by which command, where, from which commit, when."""
-
-    what: str
-    seeds: str
-    command: str
-    machine: str
-    commit: str
-    date: str
+from entente.evaluation.comparison import Row
+from entente.evaluation.page import Origin, Section, compared, made, table, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +15,6 @@ class Trial:
     what: str
     peak: str
     bleu: float
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A table beside the claims, and what it says."""
-
-    title: str
-    text: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 def ledger(evidence: Sequence[Sequence[Evidence]], sections: Sequence[Section], origins: Sequence[Origin]) -> str:
@@ -49,19 +28,14 @@ def ledger(evidence: Sequence[Sequence[Evidence]], sections: Sequence[Section], 
         "",
         RULE.replace("\n", " "),
         "",
-        *_table(["claim", "verdict"], [[f"{n}. {claim.text}", f"**{verdict(own)}**"] for n, (claim, own) in numbered]),
+        *table(["claim", "verdict"], [[f"{n}. {claim.text}", f"**{verdict(own)}**"] for n, (claim, own) in numbered]),
     ]
     for n, (claim, own) in numbered:
         lines += ["", f"## {n}. {claim.text}", "", f"*What would refute it:* {claim.refuted_by}", ""]
         lines += [f"*Changed after a first look:* {claim.changed}", ""] if claim.changed else []
-        lines += _table(["evidence", "found", "it"], [[one.what, one.figure, one.finding] for one in own])
+        lines += table(["evidence", "found", "it"], [[one.what, one.figure, one.finding] for one in own])
         lines += ["", f"Verdict: **{verdict(own)}**."]
-    for section in sections:
-        if section.rows:
-            lines += ["", f"## {section.title}", "", section.text, "", *_table(section.header, section.rows)]
-    made = [[one.what, one.seeds, f"`{one.command}`", one.machine, one.commit, one.date] for one in origins]
-    lines += ["", "## How the figures were made", ""]
-    lines += _table(["what", "seeds", "command", "machine", "commit", "date"], made)
+    lines += written(sections) + made(origins)
     return "\n".join(lines) + "\n"
 
 
@@ -72,7 +46,7 @@ def on_multi30k(rows: Sequence[Row]) -> Section:
         "and another seed may turn it."
     )
     header = ["ablation", "seeds", "BLEU", "difference", "95%", "p (Holm)", "parameters"]
-    return Section("On Multi30k", text, header, [_compared(row) for row in rows])
+    return Section("On Multi30k", text, header, [compared(row) for row in rows])
 
 
 def every_ingredient(by_bleu: Sequence[Row], by_probes: Sequence[Row]) -> Section:
@@ -82,7 +56,7 @@ def every_ingredient(by_bleu: Sequence[Row], by_probes: Sequence[Row]) -> Sectio
         "right answers to probes within the lengths seen in training, %. Differences are between these networks, over "
         "sentences alone: another seed may turn them."
     )
-    probes = {row.ablation: _compared(row)[2:6] for row in by_probes}
+    probes = {row.ablation: compared(row)[2:6] for row in by_probes}
     header = [
         "ablation",
         "BLEU",
@@ -95,7 +69,7 @@ def every_ingredient(by_bleu: Sequence[Row], by_probes: Sequence[Row]) -> Sectio
         "p (Holm)",
         "parameters",
     ]
-    rows = [[one[0], *one[2:6], *probes[one[0]], one[6]] for one in map(_compared, by_bleu)]
+    rows = [[one[0], *one[2:6], *probes[one[0]], one[6]] for one in map(compared, by_bleu)]
     return Section("Every ingredient", text, header, rows)
 
 
@@ -118,16 +92,3 @@ def speed(figures: Mapping[str, Mapping[str, float]]) -> Section:
     header = ["network", *next(iter(figures.values()), {})]
     rows = [[name, *(f"{value:,.0f}" for value in own.values())] for name, own in figures.items()]
     return Section("Speed", text, header, rows)
-
-
-def _compared(row: Row) -> list[str]:
-    figures = [row.ablation, str(row.seeds), f"{row.mean:.1f}"]
-    size = f"{row.parameters:,.0f}" if row.parameters else ""
-    if row.ablation == BASELINE or row.difference_interval is None or row.p_holm is None:
-        return [*figures, "", "", "", size]
-    low, high = row.difference_interval
-    return [*figures, f"{row.difference:+.1f}", f"{low:+.1f} to {high:+.1f}", row.p_text, size]
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)]

@@ -6,16 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from entente.errors import EntenteError
-from entente.evaluation.scores import Floats, References, bleu_of, bleu_statistics
-
-
-@dataclass(frozen=True, slots=True)
-class Translations:
-    """What a network made of the sources of a test set, beside all references of each."""
-
-    sources: Sequence[str]
-    hypotheses: Sequence[str]
-    references: References
+from entente.evaluation.scores import Floats, bleu_of
+from entente.evaluation.translations import Translations
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +53,11 @@ def sample(outcome: Outcome, measure: str) -> Sample:
     """Return what a figure is made of; EntenteError for an unknown measure, and where there is nothing to measure."""
     match measure.split("/"):
         case ["test", test, "bleu"]:
-            return _translated(outcome, test, last=1)
+            return _translated(outcome, test)
         case ["test", test, "bleu", "over", words]:
-            return _translated(outcome, test, last=1, over=int(words))
+            return _translated(outcome, test, over=int(words))
         case ["test", test, "all_references", "bleu"]:
-            return _translated(outcome, test, last=None)
+            return _translated(outcome, test, every=True)
         case ["probes", "mean" | "mean_longer" as mean]:
             return _answered(outcome, mean == "mean_longer", None)
         case ["probes" | "choices" as asked, "within" | "longer" as lengths, phenomenon]:
@@ -77,16 +69,15 @@ def sample(outcome: Outcome, measure: str) -> Sample:
     raise EntenteError(f"no measure {measure!r}: there are {known}")
 
 
-def _translated(outcome: Outcome, test: str, last: int | None, over: int = -1) -> Sample:
-    """Sample the BLEU of a test set's sources of more than `over` words, by the references up to the last to count."""
+def _translated(outcome: Outcome, test: str, every: bool = False, over: int = -1) -> Sample:
+    """Sample the BLEU of a test set's sources of more than `over` words, by the first reference or by every one."""
     if test not in outcome.translations:
         there = ", ".join(sorted(outcome.translations)) or "none"
         raise EntenteError(f"{outcome} has no translations of test set {test!r}; it has: {there}")
     own = outcome.translations[test]
-    rows = [row for row, source in enumerate(own.sources) if len(source.split()) > over]
-    references = [list(own.references[row][:last]) for row in rows]
-    statistics = bleu_statistics([own.hypotheses[row] for row in rows], references).astype(np.float64)  # (N, 10)
-    return Sample(references, [test] * len(references), statistics, bleu_of)
+    rows = [row for row, words in enumerate(own.words) if words > over]
+    statistics = (own.every if every else own.first)[rows].astype(np.float64)  # (N, 10)
+    return Sample([own.asked[row] for row in rows], [test] * len(rows), statistics, bleu_of)
 
 
 def _answered(outcome: Outcome, longer: bool, phenomenon: str | None, choices: bool = False) -> Sample:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from entente.errors import EntenteError
 from entente.text.corpus import replacing
@@ -44,8 +43,8 @@ class Archived(Record):
         return into / artifact
 
 
-def contents(record: Record, curves: Iterable[str], folders: Iterable[str], more: Mapping[str, float]) -> Files:
-    """Return what to archive of a run: parameters, our own tags, figures and `more`, curves and folders as named."""
+def contents(record: Record, curves: Iterable[str], more: Mapping[str, float], folder: Path) -> Files:
+    """Return what to archive of a run: parameters, our own tags, figures and `more`, named curves, `folder`'s files."""
     run = {
         "id": record.id,
         "name": record.name,
@@ -55,13 +54,8 @@ def contents(record: Record, curves: Iterable[str], folders: Iterable[str], more
         "figures": {**record.figures, **more},
         "curves": {figure: record.curve(figure) for figure in curves},
     }
-    files = {RUN: json.dumps(run, sort_keys=True).encode()}
-    with TemporaryDirectory() as place:
-        for folder in folders:
-            found = record.fetch(folder, Path(place))
-            for file in sorted(file for file in found.rglob("*") if file.is_file()):
-                files[f"{folder}/{file.relative_to(found).as_posix()}"] = file.read_bytes()
-    return files
+    files = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
+    return {RUN: json.dumps(run, sort_keys=True).encode()} | {name: file.read_bytes() for name, file in files.items()}
 
 
 def write_archive(file: Path, runs: Mapping[str, Files]) -> None:

@@ -1,0 +1,124 @@
+"""The runs that a page of docs/ is made from: those in the tracking store, and those kept in an archive beside it.
+
+A page is so written again without the store, and a run added on another machine. Of a corpus that is not embedded,
+nothing but translations and what BLEU counts of them is kept.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from operator import attrgetter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from entente.evaluation.comparison import BASELINE
+from entente.evaluation.page import Origin
+from entente.evaluation.translations import withhold
+from entente.tracking.archive import Files, contents, read_archive, write_archive
+from entente.tracking.records import EVALUATED, Record, Records
+from entente.tracking.runs import COMMIT, KIND, flatten
+from entente.tracking.store import root
+from pipelines.compose import CONF, compose, plain
+from pipelines.report import SPEED, tests
+
+CURVES = (SPEED, "val/loss", "val/accuracy", "val/bleu")
+SWEEP = "python -m pipelines.ablate --multirun "
+DECISIVE = ("corpus", "subwords", "segmentation", "model", "training", "trainer", "decoding")
+# Options that came later than some archived runs, as those runs had them.
+LATER = {"segmentation.each": "1", "segmentation.alpha": "0.0", "training.loss.kind": "cross_entropy"}
+
+Found = dict[tuple[str, int], Record]  # by ablation and seed
+
+
+def known(archive: Path) -> list[Record]:
+    """Return the ablations' runs and the benchmarks that the store or the archive has, the latest first."""
+    store = Records(str(compose([], root() / CONF).tracking.experiment))
+    kept = read_archive(archive) if archive.exists() else []
+    stored = [*store.tagged("entente.ablation"), *store.tagged(KIND, "benchmark")]
+    return sorted({record.id: record for record in [*kept, *stored]}.values(), key=attrgetter("began"), reverse=True)
+
+
+def experiments() -> list[str]:
+    """Return all experiments there are, the baseline first."""
+    names = sorted(file.stem for file in (root() / CONF / "experiment").glob("*.yaml"))
+    return sorted(names, key=lambda name: name != BASELINE)
+
+
+def runs(records: Sequence[Record], overrides: Sequence[str], names: Sequence[str]) -> Found:
+    """Return the latest evaluated run of each ablation and seed that was made as its experiment says, and `overrides`.
+
+    Runs of an experiment that has changed since, or was told something else beside, are none.
+    """
+    wanted = {name: composed(name, overrides) for name in names}
+    found: Found = {}
+    for record in records:
+        own = decisive(record)
+        # Whatever it was called when it was made.
+        name = next((name for name in names if wanted[name] == own), None)
+        if name and EVALUATED in record.figures:
+            found.setdefault((name, int(record.parameters["seed"])), record)
+    return dict(sorted(found.items(), key=lambda item: (names.index(item[0][0]), item[0][1])))
+
+
+def composed(experiment: str, overrides: Sequence[str]) -> dict[str, str]:
+    """Return the parameters that decide the results of an experiment, by their dotted names."""
+    return _decisive(_parameters((*overrides, f"experiment={experiment}"), (root() / CONF).resolve()))
+
+
+def decisive(record: Record) -> dict[str, str]:
+    """Return the parameters that decided the results of a run."""
+    return LATER | _decisive(record.parameters)
+
+
+@cache
+def _parameters(overrides: tuple[str, ...], conf: Path) -> Mapping[str, str]:
+    return flatten(plain(compose(overrides, conf)))
+
+
+def _decisive(parameters: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in parameters.items() if key.split(".")[0] in DECISIVE}
+
+
+def keep(
+    archive: Path, networks: Iterable[Record], more: Mapping[str, Mapping[str, float]], benchmark: Record | None
+) -> None:
+    """Archive what a page was made from, and that alone; `more` figures of a run by its id."""
+    kept = {_name(record): _evaluated(record, more.get(record.id, {})) for record in networks}
+    if benchmark:
+        with TemporaryDirectory() as nothing:
+            kept[_name(benchmark)] = contents(benchmark, benchmark.figures, {}, Path(nothing))
+    write_archive(archive, kept)
+
+
+def _evaluated(record: Record, more: Mapping[str, float]) -> Files:
+    with TemporaryDirectory() as place:
+        evaluation = record.fetch("evaluation", Path(place))
+        if record.parameters["corpus.download.kind"] != "grammar":
+            for file in tests(evaluation):
+                withhold(file)
+        return contents(record, CURVES, more, Path(place))
+
+
+def _name(record: Record) -> str:
+    seed = f" seed={record.parameters['seed']}" if "seed" in record.parameters else ""
+    name = record.tags.get("entente.ablation", record.tags.get(KIND, ""))
+    return re.sub(r"[^\w.=]+", "-", f"{name}{seed} {record.id[:8]}")
+
+
+def origins(found: Found, extra: Sequence[str]) -> list[Origin]:
+    """Say how the runs were made: a line for each ablation, with what its command has beside experiment and seeds."""
+    lines = []
+    for name in dict.fromkeys(name for name, _ in found):
+        own = {seed: record for (other, seed), record in found.items() if other == name}
+        seeds = ",".join(map(str, own))
+        command = SWEEP + " ".join([f"experiment={name}", f"seed={seeds}", *extra])
+        lines.append(origin(name, seeds, command, list(own.values())))
+    return lines
+
+
+def origin(what: str, seeds: str, command: str, records: Sequence[Record]) -> Origin:
+    """Say how `records` were made, by which command."""
+    machines = sorted({record.tags.get("entente.machine", "unknown") for record in records})
+    commits = sorted({record.tags.get(COMMIT, "unknown")[:7] for record in records})
+    days = sorted({f"{record.began:%Y-%m-%d}" for record in records})
+    return Origin(what, seeds, command, "; ".join(machines), ", ".join(commits), ", ".join(days))
