@@ -77,7 +77,7 @@ def main() -> None:
         *real.values(),
         *tried.values(),
     ]
-    keep(root() / KEPT, {record.id: record for record in networks}.values(), exact, benchmark)
+    keep(root() / KEPT, {record.id: record for record in networks}.values(), exact, [benchmark] if benchmark else [])
     print(f"{LEDGER}: " + ", ".join(f"{n}. {verdict(one)}" for n, one in enumerate(evidence, start=1)))
 
 

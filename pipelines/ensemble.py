@@ -5,7 +5,6 @@ another way (`decoding.beam=8`). The test sets are translated by their ensemble,
 """
 
 import json
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -24,11 +23,9 @@ from entente.tracking.runs import KIND
 from entente.tracking.store import root
 from pipelines.compose import CONF
 from pipelines.evaluate import Translate, evaluate
-from pipelines.job import FOLDER, Job
+from pipelines.job import FOLDER, Job, trained
 from pipelines.sweep import plan
 from pipelines.tracked_run import open_runs
-
-MODEL = Path("artifacts/model")
 
 Figures = Mapping[str, Any]
 
@@ -76,16 +73,7 @@ def members(jobs: Sequence[Job]) -> dict[Path, str]:
         raise EntenteError("an ensemble has two members or more: name several seeds or experiments, such as seed=1,2,3")
     if any(job.parameters["decoding"] != jobs[0].parameters["decoding"] for job in jobs):
         raise EntenteError("an ensemble searches in one way: give each key of decoding one value")
-    found = {}
-    for job in jobs:
-        place = job.trained()
-        if place is None:
-            raise EntenteError(
-                f"{job.label}, seed {job.seed}: no such training is done; "
-                f"`{shlex.join(['python', '-m', 'pipelines.ablate', '--multirun', *sys.argv[1:]])}` does it"
-            )
-        found[place / MODEL] = f"{job.label}, seed {job.seed}"
-    return found
+    return {model: f"{job.label}, seed {job.seed}" for model, job in trained(jobs, sys.argv[1:]).items()}
 
 
 def _read(model: Path) -> Figures:

@@ -8,6 +8,7 @@ Corpus, subwords and segmentation are made once for all jobs that share all thre
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ from pipelines.parameters import PARAMETERS, inputs, outs
 from pipelines.tracked_run import ABLATION, JOB
 
 FOLDER, DATA, DONE, LOG = "ablations", "data-", "done.json", "log.txt"
+MODEL = Path("artifacts/model")
 SHARED = ("download", "prepare", "learn_subwords", "encode")
 OWN = ("train", "evaluate", "attend")
 SHARED_GROUPS = ("corpus", "subwords", "segmentation")
@@ -181,6 +183,20 @@ def _note(done: Mapping[str, Any]) -> None:
 
 def _done() -> dict[str, Any]:
     return dict(json.loads(Path(DONE).read_text(encoding="utf-8"))) if Path(DONE).exists() else {}
+
+
+def trained(jobs: Sequence[Job], overrides: Sequence[str]) -> dict[Path, Job]:
+    """Return the models that jobs trained, which `overrides` name; EntenteError where one is not trained."""
+    found = {}
+    for job in jobs:
+        place = job.trained()
+        if place is None:
+            raise EntenteError(
+                f"{job.label}, seed {job.seed}: no such training is done; "
+                f"`{shlex.join(['python', '-m', 'pipelines.ablate', '--multirun', *overrides])}` does it"
+            )
+        found[place / MODEL] = job
+    return found
 
 
 def earlier(job: Job) -> list[float]:

@@ -21,9 +21,11 @@ from entente.tracking.store import root
 from pipelines.compose import CONF, compose, plain
 from pipelines.report import SPEED, tests
 
-CURVES = (SPEED, "val/loss", "val/accuracy", "val/bleu")
+TOKENS = "train/tokens"
+CURVES = (TOKENS, SPEED, "val/loss", "val/accuracy", "val/bleu")
 SWEEP = "python -m pipelines.ablate --multirun "
 DECISIVE = ("corpus", "subwords", "segmentation", "model", "training", "trainer", "decoding")
+UNTRAINED = ("benchmark", "ensemble", "out_of_domain")  # kinds of runs
 # Options that came later than some archived runs, as those runs had them.
 LATER = {"segmentation.each": "1", "segmentation.alpha": "0.0", "training.loss.kind": "cross_entropy"}
 
@@ -31,10 +33,10 @@ Found = dict[tuple[str, int], Record]  # by ablation and seed
 
 
 def known(archive: Path) -> list[Record]:
-    """Return the ablations' runs and the benchmarks that the store or the archive has, the latest first."""
+    """Return the runs of ablations, and those that trained nothing, of store and archive, the latest first."""
     store = Records(str(compose([], root() / CONF).tracking.experiment))
     kept = read_archive(archive) if archive.exists() else []
-    stored = [*store.tagged("entente.ablation"), *store.tagged(KIND, "benchmark")]
+    stored = [*store.tagged("entente.ablation"), *(record for kind in UNTRAINED for record in store.tagged(KIND, kind))]
     return sorted({record.id: record for record in [*kept, *stored]}.values(), key=attrgetter("began"), reverse=True)
 
 
@@ -80,13 +82,14 @@ def _decisive(parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 def keep(
-    archive: Path, networks: Iterable[Record], more: Mapping[str, Mapping[str, float]], benchmark: Record | None
+    archive: Path, networks: Iterable[Record], more: Mapping[str, Mapping[str, float]], others: Iterable[Record]
 ) -> None:
-    """Archive what a page was made from, and that alone; `more` figures of a run by its id."""
+    """Archive what a page was made from, and that alone: networks, by their id `more` figures of them, and figures of
+    `others`, which trained nothing.
+    """
     kept = {_name(record): _evaluated(record, more.get(record.id, {})) for record in networks}
-    if benchmark:
-        with TemporaryDirectory() as nothing:
-            kept[_name(benchmark)] = contents(benchmark, benchmark.figures, {}, Path(nothing))
+    with TemporaryDirectory() as nothing:
+        kept |= {_name(other): contents(other, other.figures, {}, Path(nothing)) for other in others}
     write_archive(archive, kept)
 
 

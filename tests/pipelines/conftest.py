@@ -40,3 +40,12 @@ def there(built: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same repository, in which the test stands."""
     stand_in(built, monkeypatch)
     return built
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty repository, but for conf/, in which the test stands."""
+    stand_in(tmp_path, monkeypatch)
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    (tmp_path / "docs").mkdir()
+    return tmp_path

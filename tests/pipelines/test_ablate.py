@@ -16,7 +16,7 @@ from mlflow.entities import Run
 
 from entente.errors import EntenteError
 from entente.evaluation.claims import CLAIMS
-from pipelines import ensemble
+from pipelines import ensemble, out_of_domain
 from pipelines.compose import compose
 from pipelines.job import DONE
 from pipelines.sweep import label, plan
@@ -177,6 +177,26 @@ def test_jobs_that_are_done_translate_together(repository: Path, finished: tuple
     (run,) = (run for run in runs(repository) if run.data.tags.get("entente.kind") == "ensemble")
     assert {"ensemble/test/bleu", "ensemble of least risk/test/bleu"} <= run.data.metrics.keys()
     assert [run.data.params[f"members.{number}"] for number in (1, 2)] == names
+
+
+def test_a_training_is_scored_on_the_tests_of_another_recipe(repository: Path, finished: tuple[int, str, str]) -> None:
+    command = [sys.executable, "-m", "pipelines.out_of_domain", "tests_of=grammar_long", *SWEEP, *QUICK]
+    done = subprocess.run(command, cwd=repository, env=clean(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = {run.info.run_name: run for run in runs(repository) if run.data.tags.get("entente.kind") == "out_of_domain"}
+    assert found.keys() == {f"grammar-{name}-s1-on-grammar_long" for name in ("baseline", "no_positions")}
+    for name, run in found.items():
+        assert name in done.stdout
+        assert {"test/bleu", "longer/ter", "compositional/bleu_lower_tokenised"} <= run.data.metrics.keys()
+
+
+@pytest.mark.parametrize("asked", [[], ["tests_of=tatoeba", "tests_of=multi30k"]])
+def test_one_recipe_is_to_be_named_whose_tests_are_translated(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["out_of_domain", *asked])
+    with pytest.raises(SystemExit, match="name one recipe whose test sets to translate, such as tests_of=tatoeba"):
+        out_of_domain.main()
 
 
 @pytest.mark.parametrize(

@@ -6,67 +6,22 @@ from pathlib import Path
 import pytest
 
 from entente.errors import EntenteError
-from entente.evaluation.report import write_table
-from entente.model.weights import build, save
 from entente.tracking.archive import Archived, read_archive
-from entente.tracking.records import EVALUATED
-from entente.tracking.runs import OWNER, Runs
 from pipelines import claims, kept_runs
-from pipelines.compose import compose, plain
-from tests.model.networks import VOCABULARY, options
+from tests.pipelines.recorded import record
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
-ROOT = Path(__file__).parents[2]
-FRENCH = [f"Le chat numéro {number} dort sur le lit de la voisine." for number in range(40)]
 SEEDS = (1, 2)
-PHENOMENA = ("relative_agreement", "adjective_agreement", "role_reversal")
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME", "ENTENTE_PARENT_RUN_ID"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "conf").symlink_to(ROOT / "conf")
-    (tmp_path / "docs").mkdir()
-    return tmp_path
-
-
-def train(root: Path, experiment: str, seed: int, right: int, loss: float, overrides: tuple[str, ...] = ()) -> None:
-    """Record a run as a sweep's job does; the first `right` of its translations are."""
-    parameters = plain(compose([f"experiment={experiment}", f"seed={seed}", *overrides], ROOT / "conf"))
-    folder = root / "-".join([experiment, str(seed), *overrides])
-    hypotheses = [french if number < right else "Rien." for number, french in enumerate(FRENCH)]
-    rows = [
-        [f"Cat number {number} sleeps on the bed of the neighbour.", *pair]
-        for number, pair in enumerate(zip(hypotheses, FRENCH, strict=True))
-    ]
-    for test in ("test2016",) if "recipe=multi30k" in overrides else ("test", "compositional", "longer"):
-        write_table(folder / "evaluation" / f"{test}.tsv", ["source", "hypothesis", "reference_1"], rows)
-    write_table(
-        folder / "evaluation" / "probe_answers.tsv",
-        ["phenomenon", "longer", "source", "target", "answer", "margin"],
-        [[name, "false", "No.", "Non.", "Non.", 1.0] for name in PHENOMENA],
-    )
-    save(build(options(), VOCABULARY), {"network": options(), "vocabulary": VOCABULARY}, folder / "model")
-    tags = {"entente.ablation": experiment, OWNER: folder.name}
-    runs = Runs("entente", flush_every_seconds=0.05, system_metrics_every_seconds=60)
-    with runs.train(experiment, folder.name, parameters, tags, resume=False) as run:
-        bleu = 100.0 * right / len(FRENCH)
-        run.metrics({EVALUATED: 10.0, "val/loss": loss, "test/test/bleu": bleu, "val/bleu": bleu}, 0)
-        run.artifact(folder / "evaluation", "evaluation")
-        run.artifact(folder / "model", "model")
 
 
 def test_the_ledger_says_what_the_runs_say(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in SEEDS:
-        train(root, "baseline", seed, right=38 + seed, loss=0.5)
-        train(root, "no_mask", seed, right=seed, loss=0.001)
-    train(root, "baseline", 1, right=0, loss=9.0, overrides=("training.updates=3",))  # another training: not of these
-    train(root, "no_mask", 1, right=40, loss=9.0, overrides=("model.width=64",))  # nor is another network
-    train(root, "baseline", 1, right=40, loss=0.4, overrides=("training.schedule.peak=0.001",))
-    train(root, "gelu", 1, right=20, loss=0.5)  # no claim rests on it
+        record(root, "baseline", seed, right=38 + seed, loss=0.5)
+        record(root, "no_mask", seed, right=seed, loss=0.001)
+    record(root, "baseline", 1, right=0, loss=9.0, overrides=("training.updates=3",))  # another training: not of these
+    record(root, "no_mask", 1, right=40, loss=9.0, overrides=("model.width=64",))  # nor is another network
+    record(root, "baseline", 1, right=40, loss=0.4, overrides=("training.schedule.peak=0.001",))
+    record(root, "gelu", 1, right=20, loss=0.5)  # no claim rests on it
     claims.main()
     assert "5. holds" in capsys.readouterr().out
     ledger = (root / "docs/claims.md").read_text(encoding="utf-8")
@@ -85,22 +40,22 @@ def test_the_ledger_says_what_the_runs_say(root: Path, capsys: pytest.CaptureFix
 
 
 def test_an_option_that_came_later_than_a_run_is_what_the_run_had(root: Path) -> None:
-    train(root, "baseline", 1, right=38, loss=0.5)
-    (record,) = kept_runs.known(root / "docs/claims.tar.xz")
+    record(root, "baseline", 1, right=38, loss=0.5)
+    (run,) = kept_runs.known(root / "docs/claims.tar.xz")
     wanted = {("baseline", 1)}
-    assert kept_runs.runs([record], [], ["baseline"]).keys() == wanted
+    assert kept_runs.runs([run], [], ["baseline"]).keys() == wanted
     earlier = {
-        key: value for key, value in record.parameters.items() if not key.startswith(("segmentation", "training.loss"))
+        key: value for key, value in run.parameters.items() if not key.startswith(("segmentation", "training.loss"))
     }
-    assert kept_runs.runs([replace(record, parameters=earlier)], [], ["baseline"]).keys() == wanted
+    assert kept_runs.runs([replace(run, parameters=earlier)], [], ["baseline"]).keys() == wanted
     for other in ({"segmentation.each": "8"}, {"training.loss.kind": "r_drop"}, {"training.loss.weight": "5.0"}):
-        assert not kept_runs.runs([replace(record, parameters=earlier | other)], [], ["baseline"])
+        assert not kept_runs.runs([replace(run, parameters=earlier | other)], [], ["baseline"])
 
 
 def test_the_ledger_can_be_written_without_the_store(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in SEEDS:
-        train(root, "baseline", seed, right=38 + seed, loss=0.5)
-        train(root, "no_mask", seed, right=seed, loss=0.001)
+        record(root, "baseline", seed, right=38 + seed, loss=0.5)
+        record(root, "no_mask", seed, right=seed, loss=0.001)
     claims.main()
     ledger, kept = ((root / name).read_bytes() for name in ("docs/claims.md", "docs/claims.tar.xz"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'another.db'}")
@@ -108,12 +63,10 @@ def test_the_ledger_can_be_written_without_the_store(root: Path, monkeypatch: py
     assert (root / "docs/claims.md").read_bytes() == ledger
     assert (root / "docs/claims.tar.xz").read_bytes() == kept
 
-    train(root, "no_mask", 2, right=9, loss=0.002)  # a newer run takes the place of the one that was kept
+    record(root, "no_mask", 2, right=9, loss=0.002)  # a newer run takes the place of the one that was kept
     claims.main()
     assert (root / "docs/claims.md").read_bytes() != ledger
-    bleu = {
-        (run.tags["entente.ablation"], run.parameters["seed"]): run.figures["test/test/bleu"] for run in archived(root)
-    }
+    bleu = {(run.tags["entente.ablation"], run.parameters["seed"]): run.figures["val/bleu"] for run in archived(root)}
     assert bleu == {("baseline", "1"): 97.5, ("baseline", "2"): 100.0, ("no_mask", "1"): 2.5, ("no_mask", "2"): 22.5}
 
 
@@ -122,7 +75,7 @@ def archived(root: Path) -> list[Archived]:
 
 
 def test_an_archived_run_gives_back_what_it_held_and_no_more(root: Path, tmp_path: Path) -> None:
-    train(root, "baseline", 1, right=38, loss=0.5)
+    record(root, "baseline", 1, right=38, loss=0.5)
     claims.main()
     (run,) = archived(root)
     answers = run.fetch("evaluation", tmp_path / "out") / "test.tsv"
@@ -134,9 +87,9 @@ def test_an_archived_run_gives_back_what_it_held_and_no_more(root: Path, tmp_pat
 
 
 def test_a_corpus_that_is_not_ours_is_not_given_away(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(root, "baseline", 1, right=38, loss=0.5)
+    record(root, "baseline", 1, right=38, loss=0.5)
     for experiment, right in (("baseline", 39), ("no_mask", 3)):
-        train(root, experiment, 1, right=right, loss=0.5, overrides=claims.MULTI30K)
+        record(root, experiment, 1, right=right, loss=0.5, overrides=claims.MULTI30K)
     claims.main()
     page = (root / "docs/claims.md").read_text(encoding="utf-8")
     assert "| no_mask | 1 | " in page.split("## On Multi30k")[1].split("## ")[0]
@@ -151,7 +104,7 @@ def test_a_corpus_that_is_not_ours_is_not_given_away(root: Path, monkeypatch: py
 
 
 def test_a_damaged_archive_is_named(root: Path) -> None:
-    train(root, "baseline", 1, right=38, loss=0.5)
+    record(root, "baseline", 1, right=38, loss=0.5)
     claims.main()
     ledger, archive = root / "docs/claims.md", root / "docs/claims.tar.xz"
     ledger.unlink()

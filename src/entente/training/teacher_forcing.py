@@ -109,10 +109,11 @@ class TeacherForcing(pl.LightningModule):
         self._tokens, self._since = 0, time.perf_counter()
 
     def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the speed where the trainer logs, in real target tokens a second since the last time."""
+        """Log, where the trainer logs, the real target tokens since the last time, and how many a second."""
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if self._tokens and self.trainer.global_step % every == 0:
             now = time.perf_counter()
+            self.log("train/tokens", float(self._tokens))
             self.log("train/tokens_per_second", self._tokens / (now - self._since), prog_bar=True)
             self._tokens, self._since = 0, now
 

@@ -1,0 +1,121 @@
+"""What the recipes reach, from what MLflow recorded: `python -m pipelines.results` writes docs/results.md.
+
+It takes the latest finished run of each recipe, network and seed, trained as the recipe says; those that it took it
+keeps in docs/results.tar.xz, and they go on counting where the store has no newer ones.
+"""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from entente.errors import EntenteError, for_people
+from entente.evaluation.comparison import BASELINE, compare
+from entente.evaluation.page import Section
+from entente.evaluation.results import SCORES, Reached, Scored, results
+from entente.evaluation.translations import read_rows
+from entente.text.corpus import replacing
+from entente.tracking.records import Record
+from entente.tracking.runs import KIND
+from entente.tracking.store import root
+from pipelines.kept_runs import TOKENS, Found, keep, known, origins, runs
+from pipelines.report import SPEED, outcome
+
+PAGE = Path("docs/results.md")
+KEPT = Path("docs/results.tar.xz")
+NETWORKS = (BASELINE, "gru_additive")
+REGULARISED = (*NETWORKS, "subword_sampling", "r_drop")
+RECIPES = {  # what it is called -> overrides, networks
+    "default": ((), NETWORKS),
+    "grammar_long": (("recipe=grammar_long",), NETWORKS),
+    "multi30k": (("recipe=multi30k",), REGULARISED),
+    "tatoeba": (("recipe=tatoeba",), NETWORKS),
+    "tatoeba, split pair by pair, half of the test's English in training: a warning": (
+        ("recipe=tatoeba", "corpus.split.unit=pair"),
+        NETWORKS,
+    ),
+}
+ALL = "all_references"
+APART = {  # kinds of runs that train nothing -> title and text of their section
+    "ensemble": (
+        "Together",
+        "Several trainings that translate together, by beam search and with the least risk (minimum Bayes risk by chrF "
+        "over their candidates): `python -m pipelines.ensemble`, with the names of its members.",
+    ),
+    "out_of_domain": (
+        "Out of domain",
+        "Trained by one recipe, scored on the test set of another: `python -m pipelines.out_of_domain`.",
+    ),
+}
+
+
+@for_people
+def main() -> None:
+    """Write the page."""
+    records = known(root() / KEPT)
+    found = {recipe: runs(records, *asked) for recipe, asked in RECIPES.items()}
+    found = {recipe: own for recipe, own in found.items() if any(name == BASELINE for name, _ in own)}
+    if not found:
+        raise EntenteError(
+            "the tracking store has no finished run of a recipe's baseline: run "
+            "`python -m pipelines.ablate --multirun recipe=multi30k experiment=baseline,gru_additive` first"
+        )
+    with tempfile.TemporaryDirectory() as place:
+        reached = [_reached(recipe, own, Path(place)) for recipe, own in found.items()]
+        first = next(iter(next(iter(found.values())).values()))
+        signatures = json.loads((Path(place) / first.id / "evaluation/signatures.json").read_text(encoding="utf-8"))
+    apart = [record for record in records if record.tags.get(KIND) in APART]
+    made = [line for recipe, own in found.items() for line in origins(own, RECIPES[recipe][0])]
+    with replacing(root() / PAGE) as temporary:
+        sections = [_apart(kind, [record for record in apart if record.tags[KIND] == kind]) for kind in APART]
+        temporary.write_text(results(reached, sections, next(iter(signatures.values())), made), encoding="utf-8")
+    networks = {record.id: record for own in found.values() for record in own.values()}
+    keep(root() / KEPT, networks.values(), {}, apart)
+    print(f"{PAGE}: {len(networks)} runs of {', '.join(found)}")
+
+
+def _reached(recipe: str, found: Found, place: Path) -> Reached:
+    outcomes = [
+        outcome(name, seed, record, record.fetch("evaluation", place / record.id))
+        for (name, seed), record in found.items()
+    ]
+    tests = [test for test in outcomes[0].translations if f"test/{test}/bleu" in outcomes[0].figures]
+    tests = [
+        shown for test in tests for shown in (test, f"{test}/{ALL}") if f"test/{shown}/bleu" in outcomes[0].figures
+    ]
+    scored = [_scored(*key, test, record) for key, record in found.items() for test in tests]
+    lengths: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for (name, _), record in found.items():
+        for row in read_rows(place / record.id / "evaluation" / "bleu_by_length.csv"):
+            own = lengths.setdefault(row["split"], {}).setdefault(name, {})
+            own.setdefault(row["length"], []).append(float(row["bleu"]))
+    means = {
+        test: {name: {bucket: fmean(bleu) for bucket, bleu in own.items()} for name, own in networks.items()}
+        for test, networks in lengths.items()
+    }
+    return Reached(recipe, scored, {test: compare(outcomes, f"test/{test}/bleu") for test in tests}, means)
+
+
+def _scored(network: str, seed: int, test: str, record: Record) -> Scored:
+    scores = {name: record.figures[f"test/{test}/{name}"] for name in SCORES}
+    pieces, speeds = (dict(record.curve(figure)) for figure in (TOKENS, SPEED))
+    seconds = sum(pieces[step] / speeds[step] for step in pieces)
+    return Scored(network, seed, test, scores, sum(pieces.values()), seconds / 60)
+
+
+def _apart(kind: str, records: Sequence[Record]) -> Section:
+    """Tabulate runs that trained nothing: the latest of each name."""
+    latest: dict[str, Record] = {}
+    for record in records:
+        latest.setdefault(record.name, record)
+    rows = []
+    for name, record in sorted(latest.items()):
+        own = sorted({figure.rpartition("/")[0] for figure in record.figures if figure.endswith("/bleu")})
+        rows += [[name, what, *(f"{record.figures[f'{what}/{score}']:.1f}" for score in SCORES)] for what in own]
+    title, text = APART[kind]
+    return Section(title, text, ["run", "what", *SCORES.values()], rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""What the recipes reach, as a page: scores by recipe, network and seed, compared, and by the length of sentences."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from entente.evaluation.comparison import Row, interval
+from entente.evaluation.page import Origin, Section, compared, made, written
+
+SCORES = {
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "ter": "TER",
+    "bleu_lower_tokenised": "BLEU, lower-cased, Moses-tokenised",
+}
+
+INTRODUCTION = """\
+Written by `python -m pipelines.results` from the runs in [results.tar.xz](results.tar.xz) and newer ones in the
+tracking store; do not edit it by hand. The archive holds what each network translated, a file for each test set, so
+that anyone can score it again, such as with
+
+```
+mkdir -p rescored && tar -xJf docs/results.tar.xz -C rescored
+sacrebleu data/prepared/test2016.fr -i rescored/RUN/evaluation/test2016.fr -m bleu chrf ter
+```
+
+(of the embedded corpus there are tables with sources and references, `test.tsv`; the other corpora are not ours to
+give away). Figures are means over seeds, with their 95% interval where there are several; differences are to the
+baseline, in BLEU, over seeds and sentences, corrected by Holm (with one seed they are between these networks alone)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One run by one test set: network, seed, scores by name, target pieces it was trained on, and minutes."""
+
+    network: str
+    seed: int
+    test: str
+    scores: Mapping[str, float]
+    pieces: float
+    minutes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What a recipe reaches: its runs, comparisons by test set, and BLEU by test set, network and bucket of length."""
+
+    recipe: str
+    runs: Sequence[Scored]
+    compared: Mapping[str, Sequence[Row]]
+    lengths: Mapping[str, Mapping[str, Mapping[str, float]]]
+
+
+def results(
+    reached: Sequence[Reached], apart: Sequence[Section], signatures: Mapping[str, str], origins: Sequence[Origin]
+) -> str:
+    """Return the page as Markdown: each recipe, what is to be told `apart`, each run, signatures and origins."""
+    own = [section for one in reached for section in (_scores(one), _lengths(one))]
+    lines = ["# Results", "", INTRODUCTION, *written([*own, *apart, _runs(reached)])]
+    lines += ["", "## Signatures", "", *(f"- {SCORES[name]}: `{text}`" for name, text in signatures.items())]
+    return "\n".join([*lines, *made(origins)]) + "\n"
+
+
+def _scores(one: Reached) -> Section:
+    header = ["test set", "network", "seeds", *SCORES.values(), "difference", "95%", "p (Holm)", "parameters"]
+    rows = []
+    for test, table in one.compared.items():
+        for row in table:
+            network, seeds, _, *differences = compared(row)
+            scores = [[run.scores[name] for run in _of(one.runs, network, test)] for name in SCORES]
+            rows.append([test, network, seeds, *map(with_interval, scores), *differences])
+    return Section(f"`{one.recipe}`", "", header, rows)
+
+
+def _of(runs: Sequence[Scored], network: str, test: str) -> list[Scored]:
+    return [run for run in runs if (run.network, run.test) == (network, test)]
+
+
+def with_interval(values: Sequence[float]) -> str:
+    """Write a mean over seeds and, where there are several, its 95% interval."""
+    around = interval(values)
+    return f"{fmean(values):.1f}" + (f" ({around[0]:.1f} to {around[1]:.1f})" if around else "")
+
+
+def _lengths(one: Reached) -> Section:
+    buckets = sorted({bucket for test in one.lengths.values() for own in test.values() for bucket in own})
+    rows = [
+        [test, network, *(f"{own[bucket]:.1f}" if bucket in own else "" for bucket in buckets)]
+        for test, networks in one.lengths.items()
+        for network, own in networks.items()
+    ]
+    return Section(f"`{one.recipe}`, BLEU by words of the source", "", ["test set", "network", *buckets], rows)
+
+
+def _runs(reached: Sequence[Reached]) -> Section:
+    text = "Minutes are of training, without validation. Where a run did not record them the cells are empty."
+    header = ["recipe", "network", "seed", "test set", *SCORES.values(), "million target pieces", "minutes"]
+    rows = [
+        [
+            one.recipe,
+            run.network,
+            str(run.seed),
+            run.test,
+            *(f"{run.scores[name]:.2f}" for name in SCORES),
+            *(f"{value:.1f}" if value else "" for value in (run.pieces / 1e6, run.minutes)),
+        ]
+        for one in reached
+        for run in one.runs
+    ]
+    return Section("Each run", text, header, rows)

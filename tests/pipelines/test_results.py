@@ -1,0 +1,80 @@
+"""The page of results, from runs that a store holds; and what README says of them."""
+
+from pathlib import Path
+
+import pytest
+
+from entente.evaluation.results import SCORES
+from entente.tracking.archive import read_archive
+from entente.tracking.runs import KIND, Runs
+from pipelines import results
+from tests.pipelines.recorded import record
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
+MULTI30K = ("recipe=multi30k",)
+
+
+@pytest.fixture
+def reached(root: Path) -> Path:
+    """A store in which two recipes were run, and two trainings translated together."""
+    for seed, right in ((1, 38), (2, 36)):
+        record(root, "baseline", seed, right=right, loss=0.5, overrides=MULTI30K)
+    record(root, "gru_additive", 1, right=30, loss=0.5, overrides=MULTI30K)
+    record(root, "baseline", 1, right=40, loss=0.5)
+    record(root, "baseline", 1, right=2, loss=0.5, overrides=(*MULTI30K, "training.updates=3"))
+    runs = Runs("entente", flush_every_seconds=0.05, system_metrics_every_seconds=60)
+    with runs.train("multi30k-ensemble-of-2", "mark", {}, {KIND: "ensemble"}, resume=False) as run:
+        run.metrics({f"ensemble/test2016/{score}": 77.7 for score in SCORES}, 0)
+    return root
+
+
+def cells(page: str, section: str, first: str) -> list[list[str]]:
+    lines = page.split(f"## {section}\n")[1].split("\n## ")[0].splitlines()
+    return [line.strip("| ").split(" | ") for line in lines if line.startswith(f"| {first} | ")]
+
+
+def test_the_page_says_what_the_runs_say(reached: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results.main()
+    assert "4 runs of default, multi30k" in capsys.readouterr().out
+    page = (reached / "docs/results.md").read_text(encoding="utf-8")
+    baseline, rnn = cells(page, "`multi30k`", "test2016")
+    archived = read_archive(reached / "docs/results.tar.xz")
+    figures = {
+        (run.parameters["corpus.name"], run.tags["entente.ablation"], run.parameters["seed"]): run.figures
+        for run in archived
+        if "seed" in run.parameters
+    }
+    assert len(figures) == 4
+    own = [figures["multi30k", "baseline", seed]["test/test2016/bleu"] for seed in "12"]
+    assert baseline[1:3] == ["baseline", "2"]
+    assert baseline[3].startswith(f"{sum(own) / 2:.1f} (")
+    assert rnn[1:4] == ["gru_additive", "1", f"{figures['multi30k', 'gru_additive', '1']['test/test2016/bleu']:.1f}"]
+    assert float(rnn[7]) == pytest.approx(float(rnn[3]) - sum(own) / 2, abs=0.11)
+    each = cells(page, "Each run", "multi30k")
+    assert [row[1:4] for row in each] == [
+        ["baseline", "1", "test2016"],
+        ["baseline", "2", "test2016"],
+        ["gru_additive", "1", "test2016"],
+    ]
+    assert [row[8:] for row in each] == [["3.0", "10.0"]] * 3  # 3 million pieces at 5,000 a second
+    assert cells(page, "Together", "multi30k-ensemble-of-2") == [
+        ["multi30k-ensemble-of-2", "ensemble/test2016", *["77.7"] * 4]
+    ]
+    assert "- BLEU: `nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:" in page
+    assert "`python -m pipelines.ablate --multirun experiment=baseline seed=1,2 recipe=multi30k`" in page
+
+
+def test_the_page_can_be_written_without_the_store(reached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results.main()
+    page, kept = ((reached / name).read_bytes() for name in ("docs/results.md", "docs/results.tar.xz"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{reached / 'another.db'}")
+    results.main()
+    assert (reached / "docs/results.md").read_bytes() == page
+    assert (reached / "docs/results.tar.xz").read_bytes() == kept
+
+
+def test_without_a_run_of_a_recipe_there_is_no_page(root: Path) -> None:
+    record(root, "gelu", 1, right=40, loss=0.5)
+    with pytest.raises(SystemExit, match="no finished run of a recipe's baseline"):
+        results.main()
+    assert not (root / "docs/results.md").exists()
