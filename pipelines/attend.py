@@ -1,4 +1,4 @@
-"""The stage `attend`: heat-maps of attention for a few sentences, forced on the model's own translations."""
+"""The stage `attend`: attention to a few sentences, forced on the model's own translations: figures and a page."""
 
 from pathlib import Path
 
@@ -7,11 +7,13 @@ from tqdm import tqdm
 from entente.decoding.translator import Decoding, Translator
 from entente.errors import for_people
 from entente.evaluation.attention_maps import attention_maps, draw
+from entente.model.weights import read_config
 from entente.options import construct
+from entente.pages.attention import Shown, write
 from pipelines.parameters import read
 from pipelines.tracked_run import evaluated_run
 
-MODEL, ATTENTION = Path("artifacts/model"), Path("artifacts/attention")
+MODEL, ATTENTION, PAGE = Path("artifacts/model"), Path("artifacts/attention"), Path("artifacts/attention.html")
 
 
 @for_people
@@ -21,7 +23,9 @@ def main() -> None:
     translator = Translator.load(MODEL, "auto", construct(Decoding, read("decoding"), "decoding"))
     with evaluated_run(MODEL) as run:  # opened first: a store that cannot be used says so before the work
         _draw(translator, sentences)
+        write([Shown("the trained model", translator, read_config(MODEL)["network"])], sentences, PAGE)
         run.artifact(ATTENTION, "attention")
+        run.artifact(PAGE, "attention")
 
 
 def _draw(translator: Translator, sentences: list[str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from entente.evaluation.comparison import BASELINE
-from entente.evaluation.page import Origin
+from entente.evaluation.markdown import Origin
 from entente.evaluation.translations import withhold
 from entente.tracking.archive import Files, contents, read_archive, write_archive
 from entente.tracking.records import EVALUATED, Record, Records

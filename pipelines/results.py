@@ -12,7 +12,7 @@ from statistics import fmean
 
 from entente.errors import EntenteError, for_people
 from entente.evaluation.comparison import BASELINE, compare
-from entente.evaluation.page import Section
+from entente.evaluation.markdown import Section
 from entente.evaluation.results import SCORES, Reached, Scored, results
 from entente.evaluation.translations import read_rows
 from entente.text.corpus import replacing

@@ -58,7 +58,7 @@ def test_maps_pair_words_with_weights(network: Seq2Seq, subwords: Subwords) -> N
     for attention in (encoder, decoder, cross):
         assert attention.weights.shape == (LAYERS, HEADS, len(attention.rows), len(attention.columns))
     assert encoder.rows == encoder.columns == cross.columns
-    assert (decoder.rows[0], cross.rows[-1], cross.columns[-1]) == ("⟨start⟩", "⟨end⟩", "⟨end⟩")
+    assert (decoder.rows[0], cross.rows[-1], cross.columns[-1]) == ("<s>", "</s>", "</s>")
     assert decoder.rows[1:] == cross.rows[:-1]
 
 

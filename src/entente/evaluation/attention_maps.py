@@ -38,7 +38,7 @@ _DPI = 110
 
 @dataclass(frozen=True, slots=True)
 class AttentionMap:
-    """Weights (L, H, Q, S) of all layers and heads of one kind of attention, and the words on both sides."""
+    """Weights (L, H, Q, S) of all layers and heads of one kind of attention, and the pieces on both sides."""
 
     kind: str
     rows: Sequence[str]  # (Q,) who looks
@@ -60,8 +60,8 @@ def attention_maps(
     tgt_in = torch.tensor([[BOS, *target]], device=device)  # (1, T)
     with torch.inference_mode(), observe(network) as seen:
         network(src, padding_mask(src, PAD), tgt_in)
-    read = readable(subwords.pieces([*source, EOS]))
-    heard, written = readable(subwords.pieces([BOS, *target])), readable(subwords.pieces([*target, EOS]))
+    read = subwords.pieces([*source, EOS])
+    heard, written = subwords.pieces([BOS, *target]), subwords.pieces([*target, EOS])
     words = {
         "encoder_self_attention": (read, read),
         "decoder_self_attention": (heard, heard),
@@ -95,7 +95,8 @@ def _figure(attention: AttentionMap, title: str) -> Figure:
     layers, heads, queries, keys = attention.weights.shape
     panels = heads + 1 if heads > 1 else 1  # in a row: the mean, then the heads
     width, height = max(_PANEL, keys * _CELL), max(_PANEL, queries * _CELL)
-    left, bottom = _room(attention.rows), _room(attention.columns)
+    rows, columns = readable(attention.rows), readable(attention.columns)
+    left, bottom = _room(rows), _room(columns)
     whole = max(_WIDTH, left + panels * (width + _GAP) + _KEY), _HEADER + layers * (height + _GAP) + bottom
     figure = Figure(figsize=whole, dpi=_DPI)
     FigureCanvasAgg(figure)
@@ -114,9 +115,9 @@ def _figure(attention: AttentionMap, title: str) -> Figure:
             axes.set_title(f"layer {layer}, {name}", size=8)
             image = _shade(axes, values, hidden)
             if panel == 0:
-                axes.set_yticks(np.arange(queries) + 0.5, attention.rows, parse_math=False)
+                axes.set_yticks(np.arange(queries) + 0.5, rows, parse_math=False)
             if layer == layers:
-                axes.set_xticks(np.arange(keys) + 0.5, attention.columns, **_SLANTED)
+                axes.set_xticks(np.arange(keys) + 0.5, columns, **_SLANTED)
     key = place(left + panels * (width + _GAP), bottom, 0.11, height)
     figure.colorbar(image, cax=key, ticks=[0, 0.5, 1], label="weight (a row sums to 1)")
     for inches, text, size in ((0.22, title, 11), (0.43, _CAPTIONS[attention.kind], 8.5)):

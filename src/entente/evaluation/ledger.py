@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from entente.evaluation.claims import CLAIMS, RULE, Evidence, verdict
 from entente.evaluation.comparison import Row
-from entente.evaluation.page import Origin, Section, compared, made, table, written
+from entente.evaluation.markdown import Origin, Section, compared, made, table, written
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from entente.evaluation.comparison import Row, interval
-from entente.evaluation.page import Origin, Section, compared, made, written
+from entente.evaluation.markdown import Origin, Section, compared, made, written
 
 SCORES = {
     "bleu": "BLEU",

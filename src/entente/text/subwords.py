@@ -160,6 +160,16 @@ class Subwords:
         cuts: list[list[int]] = self._processor.nbest_encode_as_ids(word, nbest_size=count)
         return cuts, [sum(self._processor.get_score(piece) for piece in cut) for cut in cuts]
 
+    @property
+    def kind(self) -> str:
+        """Which of `KINDS` this is."""
+        return "bpe" if self.merges else "unigram"
+
+    @property
+    def scores(self) -> list[float]:
+        """What each piece adds to the score of a segmentation that has it; of special symbols and bytes 0."""
+        return [float(self._processor.get_score(piece)) for piece in range(len(self))]
+
     @cached_property
     def merges(self) -> dict[str, int]:
         """What byte pairs merge into, and its id, which is lower the earlier it was learnt; empty for unigram."""

@@ -1,0 +1,122 @@
+"""The attention page: one self-contained HTML file in which a network can be looked into, and where it runs.
+
+Named sentences are recorded, with the weights that PyTorch computed. Where the page knows a network's ingredients the
+network itself is in it (weights in 16 bits), so that any sentence can be typed, and parts be taken away.
+"""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from entente.decoding.translator import Translator
+from entente.evaluation.attention_maps import AttentionMap, attention_maps
+from entente.text.cleaning import normalise
+from entente.text.corpus import replacing
+from entente.text.subwords import BOS, EOS
+
+SCRIPTS = ("subwords.js", "network.js", "search.js", "view.js", "main.js")
+# What network.js has; of each option of config.json, the kinds.
+ALIVE: Mapping[str, Sequence[str]] = {
+    "encoder_positions": ("none", "sinusoidal", "learned", "rotary"),
+    "decoder_positions": ("none", "sinusoidal", "learned", "rotary"),
+    "encoder_attention": ("scaled_dot_product", "dot_product", "uniform"),
+    "decoder_attention": ("scaled_dot_product", "dot_product", "uniform"),
+    "cross_attention": ("scaled_dot_product", "dot_product", "uniform"),
+    "feed_forward": ("none", "linear", "relu"),
+    "residual": ("pre_norm", "post_norm", "none"),
+    "decoder_layer": ("standard",),
+}
+LEVELS = 255  # of a recorded weight
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A model to show, by the name that stands over it, and the options of its network."""
+
+    name: str
+    translator: Translator
+    network: Mapping[str, Any]
+
+
+def write(models: Sequence[Shown], sentences: Sequence[str], path: Path) -> None:
+    """Write the page. The bytes depend on the arguments only."""
+    decoding = models[0].translator.decoding
+    search = {
+        "beam": decoding.beam,
+        "lengthPenalty": decoding.length_penalty,
+        "maxLengthFactor": decoding.max_length_factor,
+        "maxLengthOffset": decoding.max_length_offset,
+    }
+    clean = [normalise(sentence) for sentence in sentences]
+    content = {"sentences": clean, "decoding": search, "models": [_model(model, clean) for model in models]}
+    parts = {
+        "style": _source("page.css"),
+        "script": "\n".join(map(_source, SCRIPTS)),
+        # Nothing in the data may end the element that it stands in.
+        "data": json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+    }
+    page = _source("page.html")
+    for name, text in parts.items():
+        page = page.replace(f"{{{{{name}}}}}", text)
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def lacking(network: Mapping[str, Any]) -> str:
+    """Say what of a network the page does not know, or nothing where it can run it."""
+    if network["kind"] != "transformer":
+        return str(network["kind"])
+    return ", ".join(str(network[key]["kind"]) for key, kinds in ALIVE.items() if network[key]["kind"] not in kinds)
+
+
+def _source(name: str) -> str:
+    return (files("entente.pages") / name).read_text(encoding="utf-8")
+
+
+def _model(model: Shown, sentences: Sequence[str]) -> dict[str, Any]:
+    subwords = model.translator.subwords
+    missing = lacking(model.network)
+    shown: dict[str, Any] = {
+        "name": model.name,
+        "subwords": {"kind": subwords.kind, "pieces": subwords.pieces(range(len(subwords))), "scores": subwords.scores},
+        "recorded": {sentence: _recorded(model.translator, sentence) for sentence in sentences},
+        "why": f"This network ({missing}) does not run in the page: only recorded sentences can be seen."
+        if missing
+        else "",
+    }
+    if not missing:
+        weights = model.translator.network.state_dict()
+        shown["network"] = dict(model.network)
+        shown["tensors"] = {
+            name: [list(tensor.shape), _packed(tensor.cpu().numpy().astype("<f2"))] for name, tensor in weights.items()
+        }
+    return shown
+
+
+def _recorded(translator: Translator, sentence: str) -> dict[str, Any]:
+    """Translate, and return the pieces of both sides and the weights (L, H, Q, S) of each kind of attention."""
+    [translation] = translator.translate([sentence])
+    subwords = translator.subwords
+    source, target = subwords.encode([sentence, translation])
+    return {
+        "translation": translation,
+        "source": subwords.pieces([*source, EOS]),
+        "heard": subwords.pieces([BOS, *target]),
+        "written": subwords.pieces([*target, EOS]),
+        "maps": {one.kind: _weights(one) for one in attention_maps(translator.network, subwords, source, target)},
+    }
+
+
+def _weights(attention: AttentionMap) -> dict[str, Any]:
+    levels = np.rint(attention.weights * LEVELS).astype(np.uint8)
+    return {"shape": list(levels.shape), "weights": _packed(levels)}
+
+
+def _packed(numbers: np.ndarray[Any, Any]) -> str:
+    return base64.b64encode(numbers.tobytes()).decode()

@@ -1,0 +1,214 @@
+"""The attention page in a real browser: its network computes what PyTorch does, and a person can look around."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService, Keys
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+
+from entente.decoding.translator import Translator
+from entente.evaluation import dissection
+from entente.evaluation.attention_maps import attention_maps
+from entente.pages.attention import ALIVE, write
+from entente.text.cleaning import normalise
+from entente.text.words import words
+from tests.model.networks import options, recurrent_options
+from tests.pages.conftest import Make
+
+pytestmark = pytest.mark.services
+SENTENCE = "The cat, which is fluffy, sleeps."
+TYPED = ["I love you.", "  Où est-ce 😀 ﬁn?\tnaïve", "cat", "The cat's \u00a0fluffy.", "¿日本?"]
+CLOSE = 1e-5  # attention; the network's own weights have 16 bits on both sides
+SAME = 1e-6  # relative, of log-probabilities
+NETWORKS: dict[str, dict[str, Any]] = {
+    f"{place}={kind}": {place: {"kind": kind}}
+    for place, kinds in ALIVE.items()
+    for kind in kinds
+    if options()[place]["kind"] != kind and (place, kind) != ("residual", "none")
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chrome]:
+    chosen = ChromeOptions()
+    chosen.binary_location = "/usr/bin/chromium"
+    for argument in ("headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking",
+                     "disable-component-update", "disable-sync", "window-size=1280,1000"):  # fmt: skip
+        chosen.add_argument(f"--{argument}")
+    chosen.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = Chrome(chosen, ChromeService("/usr/bin/chromedriver"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser: Chrome, make: Make, page: Path) -> Iterator[Chrome]:
+    """The page of a baseline and of the same network without positions."""
+    without = options(encoder_positions={"kind": "none"}, decoder_positions={"kind": "none"})
+    write([make(options(), "unigram"), make(without, "unigram")], [SENTENCE, "I love you."], page)
+    browser.get(page.as_uri())
+    yield browser
+    log = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    assert [entry for entry in log if entry["level"] == "SEVERE"] == []
+
+
+def all_of(browser: Chrome, selector: str) -> list[WebElement]:
+    return browser.find_elements(By.CSS_SELECTOR, selector)
+
+
+def said(browser: Chrome) -> str:
+    return str(browser.find_element(By.ID, "said").text)
+
+
+@pytest.mark.parametrize("name", ["bpe", "unigram", *NETWORKS])
+def test_the_network_of_the_page_is_that_of_pytorch(browser: Chrome, make: Make, page: Path, name: str) -> None:
+    shown = make(options(**NETWORKS.get(name, {})), name if name in ("bpe", "unigram") else "unigram")
+    translator, subwords = shown.translator, shown.translator.subwords
+    write([shown], [SENTENCE], page)
+    browser.get(page.as_uri())
+    texts = [SENTENCE, *TYPED]
+    found = browser.execute_script(
+        """return arguments[0].map((text) => {
+          const { translation, logProbability, source, maps } = look(
+            models[0].network, models[0].subwords, text, data.decoding, untouched());
+          const plain = Object.entries(maps).map(([kind, layers]) => [kind, layers.map((one) => [...one.weights])]);
+          return { translation, logProbability, source, words: words(source), maps: Object.fromEntries(plain) };
+        })""",
+        texts,
+    )
+    clean = [normalise(text) for text in texts]
+    best = [hypotheses[0] for hypotheses in translator.hypotheses(texts, 1)]
+    for text, expected, got in zip(clean, best, found, strict=True):
+        ids = subwords.encode([text])[0]
+        pieces = subwords.pieces([*ids, 3])
+        assert got["source"] == pieces
+        assert [(one["text"], tuple(one["positions"])) for one in got["words"]] == [
+            (one.text, one.positions) for one in words(pieces)
+        ]
+        assert got["translation"] == expected.text
+        assert got["logProbability"] == pytest.approx(expected.log_probability, rel=SAME)
+    forced = subwords.encode([SENTENCE, "Le chat dort."])
+    seen = browser.execute_script(
+        """const seen = watch(models[0].network, ...arguments[0], untouched());
+        return Object.fromEntries(Object.entries(seen).map(([kind, layers]) =>
+          [kind, layers.map(({ weights }) => [...weights])]));""",
+        forced,
+    )
+    for one in attention_maps(translator.network, subwords, *forced):
+        np.testing.assert_allclose(np.array(seen[one.kind]).reshape(one.weights.shape), one.weights, atol=CLOSE)
+
+
+def test_what_is_taken_away_in_the_page_is_what_dissection_takes_away(browser: Chrome, make: Make, page: Path) -> None:
+    shown = make(options(), "unigram")
+    network = shown.translator.network
+    write([shown], [SENTENCE], page)
+    browser.get(page.as_uri())
+
+    def agree(translator: Translator, how: str) -> None:
+        [[expected]] = translator.hypotheses([SENTENCE], 1)
+        found = browser.execute_script(
+            "return look(models[0].network, models[0].subwords, arguments[0], data.decoding,"
+            f" {{...untouched(), {how}}})",
+            SENTENCE,
+        )
+        assert found["translation"] == expected.text
+        assert found["logProbability"] == pytest.approx(expected.log_probability, rel=SAME)
+
+    with dissection.without(network, [dissection.Head("cross_attention", 2, 3)]):
+        agree(shown.translator, "off: new Set(['cross_attention.1.2'])")
+    with dissection.cut(network, [(1, 0), (2, 0), (2, 1)], "encoder_self_attention"):
+        agree(shown.translator, "edges: [[1, 0], [2, 0], [2, 1]]")
+    others: dict[str, dict[str, Any]] = {
+        "mask": {"kind": "unmasked_transformer"},
+        "positions": {"encoder_positions": {"kind": "none"}, "decoder_positions": {"kind": "none"}},
+    }
+    for part, changes in others.items():
+        other = make(options(**changes), "unigram")
+        other.translator.network.load_state_dict(network.state_dict())
+        agree(other.translator, f"{part}: false")
+
+
+def test_pointing_at_a_word_lights_what_it_looks_at(opened: Chrome) -> None:
+    looking = all_of(opened, ".looking button")
+    assert not all_of(opened, ".seen")
+    ActionChains(opened).move_to_element(looking[0]).perform()
+    assert all_of(opened, ".seen")
+    assert len(all_of(opened, "[aria-current=true]")) == 2  # in both models
+    assert f"“{looking[0].text}” looks at " in said(opened)
+    shares = [int(share.text.rstrip("%")) for share in all_of(opened, ".model:first-child .share")]
+    assert 50 < sum(shares) <= 101
+
+
+def test_arrow_keys_walk_from_word_to_word(opened: Chrome) -> None:
+    first, second = all_of(opened, ".looking button")[:2]
+    opened.execute_script("arguments[0].focus()", first)
+    before = said(opened)
+    first.send_keys(Keys.ARROW_DOWN)
+    assert opened.switch_to.active_element == second
+    assert said(opened) not in ("", before)
+
+
+def test_another_head_has_another_map(opened: Chrome) -> None:
+    def drawn() -> list[str]:
+        return [path.get_attribute("style") or "" for path in all_of(opened, ".model:first-child .arcs path")]
+
+    before = drawn()
+    head = all_of(opened, "[data-head='layer 1, head 2']")[0]
+    assert head.get_attribute("aria-pressed") == "false"
+    head.click()
+    assert all_of(opened, "[data-head='layer 1, head 2']")[0].get_attribute("aria-pressed") == "true"
+    assert drawn() != before
+
+
+def test_a_sentence_is_typed_and_a_part_taken_away(opened: Chrome) -> None:
+    def translations() -> list[str]:
+        return [one.text for one in all_of(opened, ".translation")]
+
+    field = opened.find_element(By.ID, "sentence")
+    field.clear()
+    field.send_keys("The fluffy cat sleeps.", Keys.ENTER)
+    typed = translations()
+    assert len(typed) == 2
+    opened.find_element(By.CSS_SELECTOR, "#switches summary").click()
+    positions = all_of(opened, "#switches input[type=checkbox]")[1]
+    positions.click()
+    assert translations()[0] != typed[0]
+    assert translations()[1] == typed[1]  # which has none
+    positions.click()
+    assert translations() == typed
+    edge = all_of(opened, "#switches input[placeholder]")[0]
+    edge.send_keys("dog>cat", Keys.TAB)
+    assert "fluffy" in edge.get_property("validationMessage")  # type: ignore[operator]
+    assert translations() == typed
+
+
+def test_the_mask_is_seen_and_fragments_can_be(opened: Chrome) -> None:
+    def choose(value: str) -> list[str]:
+        opened.find_element(By.CSS_SELECTOR, f"input[value={value}]").click()
+        return [button.text for button in all_of(opened, ".model:first-child .looking button")]
+
+    choose("heat")
+    assert not all_of(opened, ".key")
+    assert choose("decoder_self_attention")[0] == "⟨start⟩"
+    assert "hidden by the mask" in all_of(opened, ".key")[0].text
+    whole = choose("encoder_self_attention")
+    assert "fluffy" in whole
+    fragments = choose("pieces")
+    assert len(fragments) > len(whole)
+    assert any(fragment.startswith("·") for fragment in fragments)
+
+
+def test_a_recorded_network_says_that_it_does_not_run(browser: Chrome, make: Make, page: Path) -> None:
+    write([make(recurrent_options())], [SENTENCE], page)
+    browser.get(page.as_uri())
+    assert not browser.find_element(By.ID, "switches").is_displayed()
+    assert all_of(browser, ".arcs path")
+    field = browser.find_element(By.ID, "sentence")
+    field.clear()
+    field.send_keys("Another one.", Keys.ENTER)
+    assert "does not run in the page" in all_of(browser, ".model p")[0].text
