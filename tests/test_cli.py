@@ -1,5 +1,6 @@
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -273,3 +274,43 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 def test_its_defaults_are_those_of_an_evaluation() -> None:
     decoding = yaml.safe_load((Path(__file__).parents[1] / "conf/decoding/beam.yaml").read_text())
     assert {name: getattr(defaults, name.upper()) for name in decoding} == decoding
+
+
+def test_attention_is_drawn_word_by_word(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entente(monkeypatch, "attend", "--model", model, "--device", "cpu", "--kind", "encoder", "The cat sleeps.")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("The cat sleeps.  →  ")
+    assert lines[3].split() == ["The", "cat", "sleeps", ".", "⟨end⟩", "layer", "1,", "mean", "of", "heads"]
+    assert [line.split()[0] for line in lines[4:9]] == ["The", "cat", "sleeps", ".", "⟨end⟩"]
+    assert all(set("".join(line.split()[1:])) <= set("░▒▓█") for line in lines[4:9])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--layer", "2"], "there is no layer 2: this attention has layers 1 to 1"),
+        (["--head", "0"], "there is no head 0: this attention has heads 1 to 2"),
+        (["--open"], "no browser could be opened: open .*attention.html yourself"),
+    ],
+)
+def test_attention_that_cannot_be_shown_is_named(
+    words: list[str], message: str, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda _: False)
+    with pytest.raises(SystemExit, match=message):
+        entente(monkeypatch, "attend", "--model", model, "--device", "cpu", *words, "I love you.")
+
+
+def test_a_page_has_models_side_by_side(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(model, other)
+    page = tmp_path / "page.html"
+    models: list[str | Path] = ["--model", model, "--model", other]
+    entente(monkeypatch, "attend", *models, "--device", "cpu", "--page", page, "I love you.")
+    assert capsys.readouterr().out == f"{page}\n"
+    text = page.read_text(encoding="utf-8")
+    assert text.index(f'"name":"{model}"') < text.index(f'"name":"{other}"')
