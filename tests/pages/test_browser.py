@@ -203,6 +203,23 @@ def test_the_mask_is_seen_and_fragments_can_be(opened: Chrome) -> None:
     assert any(fragment.startswith("·") for fragment in fragments)
 
 
+def test_the_search_is_a_tree_and_stays_open(opened: Chrome) -> None:
+    def search() -> list[WebElement]:
+        return all_of(opened, ".model:first-child details")
+
+    search()[0].find_element(By.CSS_SELECTOR, "summary").click()
+    best = [node.text for node in all_of(opened, ".tree text.best")]
+    assert best[-1] == "⟨end⟩"
+    assert len(all_of(opened, ".tree path.best")) == len(best) - 1
+    translation = all_of(opened, ".translation")[0].text
+    assert all_of(opened, ".model:first-child ol li")[0].text.startswith(f"{translation} (score ")
+    opened.find_element(By.CSS_SELECTOR, "input[value=heat]").click()
+    assert search()[0].get_attribute("open")
+    search()[1].find_element(By.CSS_SELECTOR, "summary").click()
+    assert len(all_of(opened, ".model:first-child figure canvas")) == 2
+    assert len(all_of(opened, ".model:last-child details")) == 1  # it has no positions
+
+
 def test_a_recorded_network_says_that_it_does_not_run(browser: Chrome, make: Make, page: Path) -> None:
     write([make(recurrent_options())], [SENTENCE], page)
     browser.get(page.as_uri())

@@ -20,7 +20,7 @@ from entente.text.cleaning import normalise
 from entente.text.corpus import replacing
 from entente.text.subwords import BOS, EOS
 
-SCRIPTS = ("subwords.js", "network.js", "search.js", "view.js", "main.js")
+SCRIPTS = ("subwords.js", "network.js", "search.js", "view.js", "more.js", "main.js")
 # What network.js has; of each option of config.json, the kinds.
 ALIVE: Mapping[str, Sequence[str]] = {
     "encoder_positions": ("none", "sinusoidal", "learned", "rotary"),

@@ -111,6 +111,7 @@ function panel(model) {
   const drawn = (chosen.view === "arcs" ? arcs : heat)(sheet, rows, columns, choose, hidden);
   drawn.light(null);
   box.append(element("div", { className: "both" }, small, element("div", { className: "view" }, drawn)));
+  if (model.network) box.append(...more(model));
   if (hidden && chosen.view === "heat") {
     box.append(element("p", { className: "key" }, "Hatched: hidden by the mask, for there the words to come stand."));
   }
