@@ -62,12 +62,12 @@ class Job:
         decisive = {group: self.parameters[group] for group in SHARED_GROUPS}
         return root() / FOLDER / f"{DATA}{fingerprint(decisive, [])}"
 
-    def prepare(self, environment: Mapping[str, str]) -> None:
+    def prepare(self, environment: Mapping[str, str], stages: Sequence[str] = SHARED) -> None:
         """Do what is missing of the stages that all jobs with this corpus share. Raises as `run` does."""
         with _furnished(self.shared, self.parameters):
             (self.shared / "data").mkdir(exist_ok=True)
             _link(self.shared / "data" / "grammar", root() / "data" / "grammar")
-            _run(self.shared, SHARED, environment)
+            _run(self.shared, stages, environment)
 
     def run(self, environment: Mapping[str, str]) -> None:
         """Do what is missing, with these additions to the environment. Raises EntenteError where a stage fails."""

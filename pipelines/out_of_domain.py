@@ -21,6 +21,7 @@ from pipelines.sweep import UNNAMED, plan
 from pipelines.tracked_run import open_runs
 
 ASKED = "tests_of="
+PREPARATION = ("download", "prepare")
 
 
 @for_people
@@ -31,17 +32,24 @@ def main() -> None:
     if len(asked) != 1:
         raise EntenteError(f"name one recipe whose test sets to translate, such as {ASKED}tatoeba")
     others = [override for override in overrides if override.split("=", 1)[0] not in UNNAMED]
-    (other,) = plan([*others, f"recipe={asked[0]}"], root() / CONF)
+    other, *more = plan([*others, f"recipe={asked[0]}"], root() / CONF)
+    if any(one.shared != other.shared for one in more):
+        raise EntenteError("the test sets are of one corpus: give each key of corpus one value")
     models = trained(plan(overrides, root() / CONF), overrides)
-    other.prepare({})
+    other.prepare({}, PREPARATION)
     tests, bounds = other.parameters["corpus"]["tests"], other.parameters["evaluation"]["length_bounds"]
     scored = {}
     for model, job in models.items():
         settings = job.parameters
         name = f"{settings['corpus']['name']}-{job.label}-s{job.seed}-on-{asked[0]}"
-        mark = fingerprint({"model": model.parent.parent.name, "tests_of": other.shared.name}, [])
+        decisive = {"model": model.parent.parent.name, "tests_of": other.shared.name, "decoding": settings["decoding"]}
+        mark = fingerprint(decisive, [])
         folder = root() / FOLDER / "out_of_domain" / mark
-        noted = {"corpus": other.parameters["corpus"], "decoding": settings["decoding"], "member": job.label}
+        noted = {
+            "corpus": other.parameters["corpus"],
+            "decoding": settings["decoding"],
+            "members": {"1": f"{job.label}, seed {job.seed}"},
+        }
         translator = Translator.load(model, "auto", construct(Decoding, settings["decoding"], "decoding"))
         with open_runs(settings["tracking"]).train(name, mark, noted, {KIND: "out_of_domain"}, resume=False) as run:
             prepared = other.shared / "data/prepared"

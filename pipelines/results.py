@@ -31,7 +31,7 @@ RECIPES = {  # what it is called -> overrides, networks
     "grammar_long": (("recipe=grammar_long",), NETWORKS),
     "multi30k": (("recipe=multi30k",), REGULARISED),
     "tatoeba": (("recipe=tatoeba",), NETWORKS),
-    "tatoeba, split pair by pair, half of the test's English in training: a warning": (
+    "tatoeba, split pair by pair": (
         ("recipe=tatoeba", "corpus.split.unit=pair"),
         NETWORKS,
     ),
@@ -41,7 +41,7 @@ APART = {  # kinds of runs that train nothing -> title and text of their section
     "ensemble": (
         "Together",
         "Several trainings that translate together, by beam search and with the least risk (minimum Bayes risk by chrF "
-        "over their candidates): `python -m pipelines.ensemble`, with the names of its members.",
+        "over their candidates): `python -m pipelines.ensemble`, of the seeds and experiments listed.",
     ),
     "out_of_domain": (
         "Out of domain",
@@ -63,13 +63,12 @@ def main() -> None:
         )
     with tempfile.TemporaryDirectory() as place:
         reached = [_reached(recipe, own, Path(place)) for recipe, own in found.items()]
-        first = next(iter(next(iter(found.values())).values()))
-        signatures = json.loads((Path(place) / first.id / "evaluation/signatures.json").read_text(encoding="utf-8"))
-    apart = [record for record in records if record.tags.get(KIND) in APART]
+        signatures = _signatures([Path(place) / record.id for own in found.values() for record in own.values()])
+    apart = _latest([record for record in records if record.tags.get(KIND) in APART])
     made = [line for recipe, own in found.items() for line in origins(own, RECIPES[recipe][0])]
     with replacing(root() / PAGE) as temporary:
         sections = [_apart(kind, [record for record in apart if record.tags[KIND] == kind]) for kind in APART]
-        temporary.write_text(results(reached, sections, next(iter(signatures.values())), made), encoding="utf-8")
+        temporary.write_text(results(reached, sections, signatures, made), encoding="utf-8")
     networks = {record.id: record for own in found.values() for record in own.values()}
     keep(root() / KEPT, networks.values(), {}, apart)
     print(f"{PAGE}: {len(networks)} runs of {', '.join(found)}")
@@ -104,17 +103,38 @@ def _scored(network: str, seed: int, test: str, record: Record) -> Scored:
     return Scored(network, seed, test, scores, sum(pieces.values()), seconds / 60)
 
 
-def _apart(kind: str, records: Sequence[Record]) -> Section:
-    """Tabulate runs that trained nothing: the latest of each name."""
-    latest: dict[str, Record] = {}
+def _latest(records: Sequence[Record]) -> list[Record]:
+    """Return the latest of each run that trained nothing: of those with its name, members and search."""
+    found: dict[object, Record] = {}
     for record in records:
-        latest.setdefault(record.name, record)
+        told = {key: value for key, value in record.parameters.items() if key.split(".")[0] in ("members", "decoding")}
+        found.setdefault((record.name, frozenset(told.items())), record)
+    return list(found.values())
+
+
+def _apart(kind: str, records: Sequence[Record]) -> Section:
+    """Tabulate runs that trained nothing."""
     rows = []
-    for name, record in sorted(latest.items()):
+    for record in sorted(records, key=lambda record: record.name):
+        members = [value for key, value in sorted(record.parameters.items()) if key.startswith("members.")]
         own = sorted({figure.rpartition("/")[0] for figure in record.figures if figure.endswith("/bleu")})
-        rows += [[name, what, *(f"{record.figures[f'{what}/{score}']:.1f}" for score in SCORES)] for what in own]
+        for what in own:
+            scores = [f"{record.figures[f'{what}/{score}']:.1f}" for score in SCORES]
+            beam = record.parameters.get("decoding.beam", "")
+            rows.append([record.name, "; ".join(members), beam, what, *scores, f"{record.began:%Y-%m-%d}"])
     title, text = APART[kind]
-    return Section(title, text, ["run", "what", *SCORES.values()], rows)
+    return Section(title, text, ["run", "members", "beam", "test set", *SCORES.values(), "date"], rows)
+
+
+def _signatures(places: Sequence[Path]) -> dict[str, list[str]]:
+    """Return each signature that scores of these runs have, by score: with one reference, and with all."""
+    found: dict[str, dict[str, None]] = {score: {} for score in SCORES}
+    for place in places:
+        tests = json.loads((place / "evaluation/signatures.json").read_text(encoding="utf-8"))
+        for texts in (texts for own in tests.values() for texts in (own, own.get(ALL, {}))):
+            for score in SCORES:
+                found[score] |= {texts[score]: None} if score in texts else {}
+    return {score: list(own) for score, own in found.items()}
 
 
 if __name__ == "__main__":

@@ -16,8 +16,10 @@ from entente.cli import main
 from entente.commands import model as defaults
 from entente.commands.translate import windows
 from entente.errors import EntenteError
+from entente.evaluation.attention_maps import attention_maps
 from entente.model import weights
 from entente.text import subwords
+from entente.text.words import words as word_by_word
 from tests.model.networks import options
 
 NETWORK = options(hidden=32, heads=2, encoder_layers=1, decoder_layers=1, max_length=200)
@@ -276,15 +278,29 @@ def test_its_defaults_are_those_of_an_evaluation() -> None:
     assert {name: getattr(defaults, name.upper()) for name in decoding} == decoding
 
 
+@pytest.mark.parametrize(("words", "head"), [([], None), (["--layer", "1", "--head", "2"], 1)])
 def test_attention_is_drawn_word_by_word(
-    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], head: int | None, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    entente(monkeypatch, "attend", "--model", model, "--device", "cpu", "--kind", "encoder", "The cat sleeps.")
+    sentence = "The cat sleeps."
+    entente(monkeypatch, "attend", "--model", model, "--device", "cpu", "--kind", "encoder", *words, sentence)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith("The cat sleeps.  →  ")
-    assert lines[3].split() == ["The", "cat", "sleeps", ".", "⟨end⟩", "layer", "1,", "mean", "of", "heads"]
-    assert [line.split()[0] for line in lines[4:9]] == ["The", "cat", "sleeps", ".", "⟨end⟩"]
-    assert all(set("".join(line.split()[1:])) <= set("░▒▓█") for line in lines[4:9])
+    assert lines[1].startswith(f"{sentence}  →  ")
+    assert lines[3].split()[:5] == ["The", "cat", "sleeps", ".", "⟨end⟩"]
+    assert lines[3].endswith("layer 1, mean of heads" if head is None else "layer 1, head 2")
+    pieces = subwords.Subwords(model / "subwords.model")
+    ids = pieces.encode([sentence])[0]
+    found = attention_maps(weights.load(model), pieces, ids, [])[0].weights[0]  # (H, S, S)
+    shown = torch.from_numpy(found.mean(0) if head is None else found[head])
+    read = word_by_word(pieces.pieces([*ids, subwords.EOS]))
+    for line, row in zip(lines[4:9], read, strict=True):
+        drawn = line.removeprefix(f"{row.text:>6}  ")
+        assert drawn != line
+        for column in read:
+            width = max(3, len(column.text))
+            shade, drawn = drawn[:width], drawn[width + 1 :]
+            weight = float(shown[list(row.positions)][:, list(column.positions)].sum(-1).mean())
+            assert shade.ljust(width) == " ░▒▓█"[round(4 * weight)] * width
 
 
 @pytest.mark.parametrize(

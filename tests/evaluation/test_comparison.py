@@ -257,6 +257,7 @@ def test_what_cannot_be_compared_is_named() -> None:
         ([first, replace(other, translations={"val": short})], BLEU, r"other \(seed 0\) has no .* 'test'; it has: val"),
         ([first, replace(other, translations={"test": short})], BLEU, "other .* evaluated on 5 sentences and 80"),
         ([first, replace(other, translations={"test": changed})], BLEU, "not asked the same: number 1 is another"),
+        ([first, other], f"{BLEU}/over/99", "no source of test set 'test' has more than 99 words"),
         ([first], "probes/mean", "no answers to probes within the lengths seen; it has: none"),
         (fixed("baseline", [3]), "probes/longer/order", "of 'order' beyond the lengths seen"),
         ([first], "bleu", "no measure 'bleu': there are test/TEST_SET/bleu"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from entente.evaluation.attention_maps import attention_maps
+from entente.pages import attention
 from entente.pages.attention import ALIVE, LEVELS, lacking, write
 from tests.model.networks import options, recurrent_options
 from tests.pages.conftest import Make
@@ -23,8 +24,8 @@ def data(page: Path) -> dict[str, Any]:
     return dict(json.loads(found[1]))
 
 
-def test_weights_are_recorded_as_pytorch_computed_them(make: Make, page: Path) -> None:
-    shown = make(options())
+def test_attention_is_recorded_as_pytorch_computed_it(make: Make, page: Path) -> None:
+    shown = make(options(feed_forward={"kind": "swiglu"}))
     write([shown], [SENTENCE], page)
     recorded = data(page)["models"][0]["recorded"][SENTENCE]
     [translation] = shown.translator.translate([SENTENCE])
@@ -34,7 +35,7 @@ def test_weights_are_recorded_as_pytorch_computed_them(make: Make, page: Path) -
     assert recorded["maps"].keys() == {one.kind for one in maps}
     for one in maps:
         own = recorded["maps"][one.kind]
-        levels = np.frombuffer(base64.b64decode(own["weights"]), np.uint8).reshape(own["shape"])
+        levels = np.frombuffer(base64.b64decode(own["weights"]), "<u2").reshape(own["shape"])
         np.testing.assert_allclose(levels / LEVELS, one.weights, atol=0.5 / LEVELS + 1e-6)
 
 
@@ -63,6 +64,16 @@ def test_no_sentence_gets_out_of_the_data(make: Make, page: Path) -> None:
     write([make(options())], [nasty], page)
     assert data(page)["sentences"] == [nasty]
     assert page.read_text(encoding="utf-8").count("<script") == 2
+
+
+def test_a_network_that_is_too_large_for_a_page_is_recorded_alone(
+    make: Make, page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "MOST", 1000)
+    write([make(options())], [SENTENCE], page)
+    (model,) = data(page)["models"]
+    assert "tensors" not in model
+    assert re.search(r"This network \([\d,]+ parameters\) does not run", model["why"])
 
 
 def test_a_network_that_the_page_does_not_know_is_recorded_alone(make: Make, page: Path) -> None:

@@ -10,6 +10,7 @@ from selenium.webdriver import Chrome, ChromeOptions, ChromeService, Keys
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
 
 from entente.decoding.translator import Translator
 from entente.evaluation import dissection
@@ -29,7 +30,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     f"{place}={kind}": {place: {"kind": kind}}
     for place, kinds in ALIVE.items()
     for kind in kinds
-    if options()[place]["kind"] != kind and (place, kind) != ("residual", "none")
+    if options()[place]["kind"] != kind
 }
 
 
@@ -134,6 +135,7 @@ def test_what_is_taken_away_in_the_page_is_what_dissection_takes_away(browser: C
 
 
 def test_pointing_at_a_word_lights_what_it_looks_at(opened: Chrome) -> None:
+    opened.find_element(By.CSS_SELECTOR, "input[value=encoder_self_attention]").click()
     looking = all_of(opened, ".looking button")
     assert not all_of(opened, ".seen")
     ActionChains(opened).move_to_element(looking[0]).perform()
@@ -165,26 +167,84 @@ def test_another_head_has_another_map(opened: Chrome) -> None:
     assert drawn() != before
 
 
-def test_a_sentence_is_typed_and_a_part_taken_away(opened: Chrome) -> None:
-    def translations() -> list[str]:
-        return [one.text for one in all_of(opened, ".translation")]
+def translations(browser: Chrome) -> list[str]:
+    return [one.text for one in all_of(browser, ".translation")]
 
-    field = opened.find_element(By.ID, "sentence")
+
+def ask(browser: Chrome, sentence: str) -> None:
+    field = browser.find_element(By.ID, "sentence")
     field.clear()
-    field.send_keys("The fluffy cat sleeps.", Keys.ENTER)
-    typed = translations()
+    field.send_keys(sentence, Keys.ENTER)
+
+
+def test_a_sentence_is_typed_and_a_part_taken_away(opened: Chrome) -> None:
+    ask(opened, "The fluffy cat  sleeps.")
+    typed = translations(opened)
     assert len(typed) == 2
+    assert said(opened).endswith(typed[1])
     opened.find_element(By.CSS_SELECTOR, "#switches summary").click()
-    positions = all_of(opened, "#switches input[type=checkbox]")[1]
+    mask, positions = all_of(opened, "#switches input[type=checkbox]")
+    head = opened.find_element(By.CSS_SELECTOR, "#switches select")
+    edge = opened.find_element(By.ID, "edge")
     positions.click()
-    assert translations()[0] != typed[0]
-    assert translations()[1] == typed[1]  # which has none
+    assert translations(opened)[0] != typed[0]
+    assert translations(opened)[1] == typed[1]  # which has none
     positions.click()
-    assert translations() == typed
-    edge = all_of(opened, "#switches input[placeholder]")[0]
-    edge.send_keys("dog>cat", Keys.TAB)
-    assert "fluffy" in edge.get_property("validationMessage")  # type: ignore[operator]
-    assert translations() == typed
+    assert translations(opened) == typed
+    for change in (mask.click, lambda: Select(head).select_by_index(1)):
+        before = scores(opened)
+        change()
+        assert scores(opened) != before
+    mask.click()
+    Select(head).select_by_index(0)
+    before = scores(opened)
+    edge.send_keys("cat>fluffy", Keys.TAB)
+    assert scores(opened) != before
+    for wrong in ("dog>cat", "cat>cat#2", "cat"):
+        edge.clear()
+        edge.send_keys(wrong, Keys.TAB)
+        assert "fluffy" in str(edge.get_property("validationMessage"))
+        assert scores(opened) == before
+    edge.clear()
+    edge.send_keys("cat>fluffy", Keys.TAB)
+    ask(opened, "I love you.")  # which has no such words
+    assert "love" in str(edge.get_property("validationMessage"))
+
+
+def scores(browser: Chrome) -> list[float]:
+    return list(browser.execute_script("return models.map((model) => model.look().seen.logProbability)"))
+
+
+def test_what_is_typed_counts_when_it_is_asked(opened: Chrome) -> None:
+    before = translations(opened)
+    opened.find_element(By.ID, "sentence").send_keys(" And dogs")
+    opened.find_element(By.CSS_SELECTOR, "input[value=heat]").click()
+    assert translations(opened) == before
+
+
+@pytest.mark.parametrize(
+    ("sentence", "problem"),
+    [("", "There is no sentence."), ("cat " * 300, "fragments; this network reads at most 200.")],
+    ids=["nothing", "too much"],
+)
+def test_a_sentence_that_cannot_be_read_is_told(opened: Chrome, sentence: str, problem: str) -> None:
+    opened.execute_script("document.getElementById('sentence').value = arguments[0]", sentence)
+    opened.find_element(By.CSS_SELECTOR, "#ask button").click()
+    assert all(problem in one.text for one in all_of(opened, ".model p"))
+    ask(opened, "valueOf")
+    assert len(translations(opened)) == 2
+
+
+def test_a_word_that_the_other_translation_lacks_is_lit_in_its_own_alone(opened: Chrome) -> None:
+    rows = [[one.text for one in all_of(opened, f".model:nth-child({n}) .looking button")] for n in (1, 2)]
+    for place, word in enumerate(rows[0]):
+        button = all_of(opened, ".model:first-child .looking button")[place]
+        opened.execute_script("arguments[0].focus()", button)
+        lit = [one.text for one in all_of(opened, "[aria-current=true]")]
+        assert lit == [word] * (1 + (rows[1].count(word) >= rows[0][: place + 1].count(word)))
+    assert not opened.execute_script(
+        "return [...document.querySelectorAll('.seen')].some(e => e.style.cssText.includes('NaN'))"
+    )
 
 
 def test_the_mask_is_seen_and_fragments_can_be(opened: Chrome) -> None:
@@ -220,12 +280,40 @@ def test_the_search_is_a_tree_and_stays_open(opened: Chrome) -> None:
     assert len(all_of(opened, ".model:last-child details")) == 1  # it has no positions
 
 
+def test_models_of_other_kinds_and_vocabularies_stand_side_by_side(browser: Chrome, make: Make, page: Path) -> None:
+    small = make(options(heads=2, decoder_layers=1), "bpe")
+    write([make(options(), "unigram"), small, make(recurrent_options())], [SENTENCE], page)
+    browser.get(page.as_uri())
+    shown = translations(browser)
+    assert len(shown) == 3
+    browser.find_element(By.CSS_SELECTOR, "#switches summary").click()
+    browser.find_element(By.ID, "edge").send_keys("fluffy>cat", Keys.TAB)
+    assert "Nothing is taken away here" in browser.find_element(By.ID, "models").text
+    assert translations(browser)[2] == shown[2]
+    counts = browser.execute_script("return models.slice(0, 2).map((model) => model.how().edges.length)")
+    assert all(counts)
+    assert counts[0] != counts[1]  # each cuts its own fragments
+    last = all_of(browser, ".model:nth-child(2) [data-head='layer 1, head 2']")[0]
+    last.click()
+    assert browser.switch_to.active_element == all_of(browser, ".model:nth-child(2) [data-head='layer 1, head 2']")[0]
+    assert [len(all_of(browser, f".model:nth-child({n}) [aria-pressed=true]")) for n in (1, 2, 3)] == [1, 1, 1]
+
+
 def test_a_recorded_network_says_that_it_does_not_run(browser: Chrome, make: Make, page: Path) -> None:
     write([make(recurrent_options())], [SENTENCE], page)
     browser.get(page.as_uri())
     assert not browser.find_element(By.ID, "switches").is_displayed()
     assert all_of(browser, ".arcs path")
-    field = browser.find_element(By.ID, "sentence")
-    field.clear()
-    field.send_keys("Another one.", Keys.ENTER)
+    ask(browser, "Another one.")
     assert "does not run in the page" in all_of(browser, ".model p")[0].text
+    ask(browser, SENTENCE.replace(" ", "  "))
+    assert all_of(browser, ".arcs path")
+
+
+def test_a_network_without_a_mask_is_not_said_to_have_one(browser: Chrome, make: Make, page: Path) -> None:
+    write([make(options(kind="unmasked_transformer"))], [SENTENCE], page)
+    browser.get(page.as_uri())
+    for value in ("decoder_self_attention", "heat"):
+        browser.find_element(By.CSS_SELECTOR, f"input[value={value}]").click()
+    assert all_of(browser, ".heat canvas")
+    assert not all_of(browser, ".key")

@@ -30,14 +30,16 @@ def record(root: Path, experiment: str, seed: int, right: int, loss: float, over
     evaluation = folder / "evaluation"
     sources = [f"Cat number {number} sleeps on the bed of the neighbour." for number in range(len(FRENCH))]
     hypotheses = [french if number < right else "Rien." for number, french in enumerate(FRENCH)]
-    references = [[french] for french in FRENCH]
-    scores = score(hypotheses, references)
     tests = parameters["corpus"]["tests"]
+    more = ["Autrement dit."] if parameters["corpus"]["name"] == "tatoeba" else []
+    references = [[french, *more] for french in FRENCH]
+    scores = score(hypotheses, [own[:1] for own in references])
+    every = score(hypotheses, references) if more else None
     for test in tests:
         write_translations(evaluation / f"{test}.tsv", sources, hypotheses, references)
     buckets = bleu_by_length(sources, hypotheses, references, [5, 10])
     write_buckets(evaluation / "bleu_by_length.csv", [(test, bucket) for test in tests for bucket in buckets])
-    write_json(evaluation / "signatures.json", {test: signatures(scores, None) for test in tests})
+    write_json(evaluation / "signatures.json", {test: signatures(scores, every) for test in tests})
     write_table(
         evaluation / "probe_answers.tsv",
         ["phenomenon", "longer", "source", "target", "answer", "margin"],
@@ -50,6 +52,6 @@ def record(root: Path, experiment: str, seed: int, right: int, loss: float, over
         for step in (9, 19):
             run.metrics({"train/tokens": 1.5e6, "train/tokens_per_second": 5e3}, step)
         run.metrics({EVALUATED: 10.0, "val/loss": loss, "val/bleu": 100.0 * right / len(FRENCH)}, 0)
-        run.metrics(flatten({test: score_figures(scores, None) for test in tests}, "test/"), 0)
+        run.metrics(flatten({test: score_figures(scores, every) for test in tests}, "test/"), 0)
         run.artifact(evaluation, "evaluation")
         run.artifact(folder / "model", "model")

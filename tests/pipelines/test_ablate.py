@@ -16,6 +16,7 @@ from mlflow.entities import Run
 
 from entente.errors import EntenteError
 from entente.evaluation.claims import CLAIMS
+from entente.evaluation.translations import read_rows
 from pipelines import ensemble, out_of_domain
 from pipelines.compose import compose
 from pipelines.job import DONE
@@ -185,6 +186,16 @@ def test_a_training_is_scored_on_the_tests_of_another_recipe(repository: Path, f
     assert done.returncode == 0, done.stderr
     found = {run.info.run_name: run for run in runs(repository) if run.data.tags.get("entente.kind") == "out_of_domain"}
     assert found.keys() == {f"grammar-{name}-s1-on-grammar_long" for name in ("baseline", "no_positions")}
+    others = [
+        file.read_text(encoding="utf-8").splitlines()
+        for file in repository.glob("ablations/data-*/data/prepared/test.en")
+    ]
+    assert len(others) == 2
+    for table in repository.glob("ablations/out_of_domain/*/test.tsv"):
+        asked = [row["source"] for row in read_rows(table)]
+        evaluated = next(repository.glob("ablations/*/artifacts/evaluation/test.tsv"))
+        assert asked in others
+        assert asked != [row["source"] for row in read_rows(evaluated)]
     for name, run in found.items():
         assert name in done.stdout
         assert {"test/bleu", "longer/ter", "compositional/bleu_lower_tokenised"} <= run.data.metrics.keys()

@@ -1,4 +1,4 @@
-"""The page of results, from runs that a store holds; and what README says of them."""
+"""The page of results, from runs that a store holds."""
 
 from pathlib import Path
 
@@ -30,7 +30,9 @@ def reached(root: Path) -> Path:
 
 def cells(page: str, section: str, first: str) -> list[list[str]]:
     lines = page.split(f"## {section}\n")[1].split("\n## ")[0].splitlines()
-    return [line.strip("| ").split(" | ") for line in lines if line.startswith(f"| {first} | ")]
+    return [
+        line.removeprefix("| ").removesuffix(" |").split(" | ") for line in lines if line.startswith(f"| {first} | ")
+    ]
 
 
 def test_the_page_says_what_the_runs_say(reached: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,9 +59,8 @@ def test_the_page_says_what_the_runs_say(reached: Path, capsys: pytest.CaptureFi
         ["gru_additive", "1", "test2016"],
     ]
     assert [row[8:] for row in each] == [["3.0", "10.0"]] * 3  # 3 million pieces at 5,000 a second
-    assert cells(page, "Together", "multi30k-ensemble-of-2") == [
-        ["multi30k-ensemble-of-2", "ensemble/test2016", *["77.7"] * 4]
-    ]
+    ((name, _, _, test, *scores, _),) = cells(page, "Together", "multi30k-ensemble-of-2")
+    assert (name, test, scores) == ("multi30k-ensemble-of-2", "ensemble/test2016", ["77.7"] * 4)
     assert "- BLEU: `nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:" in page
     assert "`python -m pipelines.ablate --multirun experiment=baseline seed=1,2 recipe=multi30k`" in page
 
@@ -71,6 +72,31 @@ def test_the_page_can_be_written_without_the_store(reached: Path, monkeypatch: p
     results.main()
     assert (reached / "docs/results.md").read_bytes() == page
     assert (reached / "docs/results.tar.xz").read_bytes() == kept
+
+
+def test_scores_with_all_references_have_rows_and_signatures_of_their_own(root: Path) -> None:
+    record(root, "baseline", 1, right=38, loss=0.5, overrides=("recipe=tatoeba",))
+    results.main()
+    page = (root / "docs/results.md").read_text(encoding="utf-8")
+    assert len(cells(page, "`tatoeba`", "test")) == len(cells(page, "`tatoeba`", "test/all_references")) == 1
+    for references in (1, 2):
+        assert f"- BLEU: `nrefs:{references}|case:mixed|" in page
+
+
+def test_of_runs_that_trained_nothing_each_set_of_members_has_its_row(reached: Path) -> None:
+    runs = Runs("entente", flush_every_seconds=0.05, system_metrics_every_seconds=60)
+    for members in (["baseline, seed 1", "baseline, seed 2"], ["baseline, seed 1", "gru_additive, seed 1"]):
+        noted = {"members": {str(number): member for number, member in enumerate(members, start=1)}}
+        for bleu in (50.0, 60.0):  # the later one counts
+            with runs.train("together", str(members), noted, {KIND: "ensemble"}, resume=False) as run:
+                run.metrics({f"ensemble/test2016/{score}": bleu for score in SCORES}, 0)
+    results.main()
+    rows = cells((reached / "docs/results.md").read_text(encoding="utf-8"), "Together", "together")
+    assert sorted(row[1] for row in rows) == [
+        "baseline, seed 1; baseline, seed 2",
+        "baseline, seed 1; gru_additive, seed 1",
+    ]
+    assert {row[4] for row in rows} == {"60.0"}
 
 
 def test_without_a_run_of_a_recipe_there_is_no_page(root: Path) -> None:

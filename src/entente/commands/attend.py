@@ -52,7 +52,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     command.add_argument("--layer", type=int, metavar="N", help="its layer, from 1 (the last)")
     command.add_argument("--head", type=int, metavar="N", help="its head, from 1 (their mean)")
-    add_models(command)
+    add_models(command, "several are shown one after another, on a page side by side")
 
 
 def attend(arguments: argparse.Namespace) -> None:

@@ -32,14 +32,14 @@ def add_model(command: argparse.ArgumentParser) -> None:
     _add_device(command)
 
 
-def add_models(command: argparse.ArgumentParser) -> None:
-    """Add the options that say which models, and where they run."""
+def add_models(command: argparse.ArgumentParser, several: str) -> None:
+    """Add the options that say which models, what `several` do, and where they run."""
     command.add_argument(
         "--model",
         type=Path,
         action="append",
         metavar="DIR",
-        help=f"folder of a trained model ({MODEL}); several, of one vocabulary, translate together",
+        help=f"folder of a trained model ({MODEL}); {several}",
     )
     _add_device(command)
 

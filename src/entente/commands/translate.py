@@ -56,7 +56,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         metavar="A",
         help="scores are log-probability / ((5 + length) / 6) ** A; a larger A prefers longer sentences (%(default)s)",
     )
-    add_models(command)
+    add_models(command, "several, of one vocabulary, translate together")
 
 
 def translate(arguments: argparse.Namespace) -> None:

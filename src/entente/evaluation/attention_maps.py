@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
+from entente.errors import EntenteError
 from entente.evaluation.figures import STYLE
 from entente.evaluation.observer import observe, stacked
 from entente.model.masks import padding_mask
@@ -53,8 +54,14 @@ def attention_maps(
 
     Both are ids without BOS and EOS; the network is in evaluation mode. Rows of decoder self-attention are
     the words read; rows of attention over the encoder the words then written, one further on. A network that
-    lacks a kind of attention has no map of it.
+    lacks a kind of attention has no map of it. Raises EntenteError where a side is longer than the network reads.
     """
+    longest = max(len(source), len(target)) + 1
+    if longest > network.max_length:
+        raise EntenteError(
+            f"a sentence, or its translation, has {longest} pieces, and this network reads at most "
+            f"{network.max_length} at once: its attention cannot be shown; split the sentence"
+        )
     device = next(network.parameters()).device
     src = torch.tensor([[*source, EOS]], device=device)  # (1, S)
     tgt_in = torch.tensor([[BOS, *target]], device=device)  # (1, T)

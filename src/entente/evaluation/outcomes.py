@@ -76,6 +76,8 @@ def _translated(outcome: Outcome, test: str, every: bool = False, over: int = -1
         raise EntenteError(f"{outcome} has no translations of test set {test!r}; it has: {there}")
     own = outcome.translations[test]
     rows = [row for row, words in enumerate(own.words) if words > over]
+    if not rows:
+        raise EntenteError(f"{outcome}: no source of test set {test!r} has more than {over} words")
     statistics = (own.every if every else own.first)[rows].astype(np.float64)  # (N, 10)
     return Sample([own.asked[row] for row in rows], [test] * len(rows), statistics, bleu_of)
 

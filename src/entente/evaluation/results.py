@@ -21,12 +21,14 @@ that anyone can score it again, such as with
 
 ```
 mkdir -p rescored && tar -xJf docs/results.tar.xz -C rescored
-sacrebleu data/prepared/test2016.fr -i rescored/RUN/evaluation/test2016.fr -m bleu chrf ter
+sacrebleu PREPARED/test2016.fr -i rescored/RUN/evaluation/test2016.fr -m bleu chrf ter
 ```
 
-(of the embedded corpus there are tables with sources and references, `test.tsv`; the other corpora are not ours to
-give away). Figures are means over seeds, with their 95% interval where there are several; differences are to the
-baseline, in BLEU, over seeds and sentences, corrected by Holm (with one seed they are between these networks alone)."""
+PREPARED is `data/prepared` after `dvc exp run -S recipe=multi30k`, and in `ablations/data-*` after a sweep. (Of the
+embedded corpus there are tables with sources and references, `test.tsv`; the other corpora are not ours to
+give away.) Figures are means over seeds, with their 95% interval where there are several; differences are to the
+baseline, in BLEU, over seeds and sentences, corrected by Holm (with one seed they are between these networks alone).
+Split pair by pair, Tatoeba has much of the test's English in training: its figures are a warning, not a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,20 @@ class Reached:
 
 
 def results(
-    reached: Sequence[Reached], apart: Sequence[Section], signatures: Mapping[str, str], origins: Sequence[Origin]
+    reached: Sequence[Reached],
+    apart: Sequence[Section],
+    signatures: Mapping[str, Sequence[str]],
+    origins: Sequence[Origin],
 ) -> str:
     """Return the page as Markdown: each recipe, what is to be told `apart`, each run, signatures and origins."""
     own = [section for one in reached for section in (_scores(one), _lengths(one))]
     lines = ["# Results", "", INTRODUCTION, *written([*own, *apart, _runs(reached)])]
-    lines += ["", "## Signatures", "", *(f"- {SCORES[name]}: `{text}`" for name, text in signatures.items())]
+    lines += [
+        "",
+        "## Signatures",
+        "",
+        *(f"- {SCORES[name]}: `{text}`" for name, own in signatures.items() for text in own),
+    ]
     return "\n".join([*lines, *made(origins)]) + "\n"
 
 

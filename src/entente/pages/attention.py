@@ -1,7 +1,7 @@
 """The attention page: one self-contained HTML file in which a network can be looked into, and where it runs.
 
-Named sentences are recorded, with the weights that PyTorch computed. Where the page knows a network's ingredients the
-network itself is in it (weights in 16 bits), so that any sentence can be typed, and parts be taken away.
+Where the page knows a network's ingredients, the network itself is in it, its weights in 16 bits: any sentence can be
+typed, and parts be taken away. Of others the named sentences are recorded, with the attention that PyTorch computed.
 """
 
 import base64
@@ -20,7 +20,7 @@ from entente.text.cleaning import normalise
 from entente.text.corpus import replacing
 from entente.text.subwords import BOS, EOS
 
-SCRIPTS = ("subwords.js", "network.js", "search.js", "view.js", "more.js", "main.js")
+SCRIPTS = ("subwords.js", "network.js", "search.js", "view.js", "panel.js", "more.js", "main.js")
 # What network.js has; of each option of config.json, the kinds.
 ALIVE: Mapping[str, Sequence[str]] = {
     "encoder_positions": ("none", "sinusoidal", "learned", "rotary"),
@@ -32,7 +32,8 @@ ALIVE: Mapping[str, Sequence[str]] = {
     "residual": ("pre_norm", "post_norm", "none"),
     "decoder_layer": ("standard",),
 }
-LEVELS = 255  # of a recorded weight
+LEVELS = 65_535  # of a recorded weight, as main.js has it
+MOST = 8_000_000  # parameters of a network that a page holds: some 20 MB
 
 
 @dataclass(frozen=True)
@@ -80,23 +81,20 @@ def _source(name: str) -> str:
 
 
 def _model(model: Shown, sentences: Sequence[str]) -> dict[str, Any]:
-    subwords = model.translator.subwords
-    missing = lacking(model.network)
+    subwords, state = model.translator.subwords, model.translator.network.state_dict()
+    missing, size = lacking(model.network), sum(tensor.numel() for tensor in state.values())
     shown: dict[str, Any] = {
         "name": model.name,
         "subwords": {"kind": subwords.kind, "pieces": subwords.pieces(range(len(subwords))), "scores": subwords.scores},
-        "recorded": {sentence: _recorded(model.translator, sentence) for sentence in sentences},
-        "why": f"This network ({missing}) does not run in the page: only recorded sentences can be seen."
-        if missing
-        else "",
     }
-    if not missing:
-        weights = model.translator.network.state_dict()
-        shown["network"] = dict(model.network)
-        shown["tensors"] = {
-            name: [list(tensor.shape), _packed(tensor.cpu().numpy().astype("<f2"))] for name, tensor in weights.items()
-        }
-    return shown
+    if not missing and size <= MOST:
+        tensors = {name: [list(one.shape), _packed(one.cpu().numpy().astype("<f2"))] for name, one in state.items()}
+        return shown | {"network": dict(model.network), "tensors": tensors}
+    reason = missing or f"{size:,} parameters"
+    return shown | {
+        "why": f"This network ({reason}) does not run in the page: only recorded sentences can be seen.",
+        "recorded": {sentence: _recorded(model.translator, sentence) for sentence in sentences},
+    }
 
 
 def _recorded(translator: Translator, sentence: str) -> dict[str, Any]:
@@ -114,7 +112,7 @@ def _recorded(translator: Translator, sentence: str) -> dict[str, Any]:
 
 
 def _weights(attention: AttentionMap) -> dict[str, Any]:
-    levels = np.rint(attention.weights * LEVELS).astype(np.uint8)
+    levels = np.rint(attention.weights * LEVELS).astype("<u2")
     return {"shape": list(levels.shape), "weights": _packed(levels)}
 
 

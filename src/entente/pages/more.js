@@ -32,7 +32,7 @@ function more(model) {
 /** Beam search as a tree: a column for each step, the likeliest on top; the path of the best is marked. */
 function searched(model) {
   const { subwords, network } = model;
-  const { hypotheses, trace } = translate(network, subwords, $("sentence").value.trim(), data.decoding, taken);
+  const { hypotheses, trace } = translate(network, subwords, asked.sentence, data.decoding, model.how());
   const winner = [...hypotheses[0].ids, EOS];
   const isBest = ({ ids }) => ids.every((id, place) => id === winner[place]);
   const rows = Math.max(...trace.map((step) => step.length));

@@ -88,18 +88,18 @@ class Subwords {
   }
 }
 
-const SPECIAL = { "<s>": "⟨start⟩", "</s>": "⟨end⟩" };
+const SPECIAL = new Map([["<s>", "⟨start⟩"], ["</s>", "⟨end⟩"]]);
 const lettered = (text) => /[\p{L}\p{N}]/u.test(text);
 
 /** Group pieces into words, as entente/text/words.py does: [{text, positions}], every piece in exactly one. */
 function words(pieces) {
-  const begins = (i) => i === 0 || pieces[i - 1] in SPECIAL || pieces[i].startsWith(SPACE) || pieces[i] in SPECIAL;
+  const begins = (i) => i === 0 || SPECIAL.has(pieces[i - 1]) || pieces[i].startsWith(SPACE) || SPECIAL.has(pieces[i]);
   const starts = [...pieces.keys()].filter(begins);
   const found = [];
   starts.forEach((start, n) => {
     const end = starts[n + 1] ?? pieces.length;
     const inside = [...Array(end - start).keys()].map((i) => start + i);
-    const letters = inside.filter((i) => !(pieces[i] in SPECIAL) && lettered(pieces[i]));
+    const letters = inside.filter((i) => !SPECIAL.has(pieces[i]) && lettered(pieces[i]));
     let [first, last] = letters.length ? [letters[0], letters.at(-1) + 1] : [end, end];
     if (pieces[start] === SPACE && first === start + 1) first = start;
     for (const [from, to] of [[start, first], [first, last], [last, end]]) {
@@ -110,8 +110,14 @@ function words(pieces) {
   return found;
 }
 
+/** Find a word by what is written, in any case: `cat`, or `cat#2` for the second. */
+function find(sentence, name) {
+  const [, text, number] = /^(.+)#([1-9]\d*)$/.exec(name) ?? [name, name, "1"];
+  return sentence.filter((word) => word.text.toLowerCase() === text.toLowerCase())[Number(number) - 1];
+}
+
 function written(pieces) {
-  if (pieces[0] in SPECIAL) return SPECIAL[pieces[0]];
+  if (SPECIAL.has(pieces[0])) return SPECIAL.get(pieces[0]);
   const text = pieces.join("").replaceAll(SPACE, "").replace(/(?:<0x[0-9A-F]{2}>)+/g, (spelt) =>
     new TextDecoder().decode(new Uint8Array(spelt.match(/[0-9A-F]{2}(?=>)/g).map((byte) => parseInt(byte, 16)))));
   const letters = [...text];
@@ -121,5 +127,5 @@ function written(pieces) {
 
 /** Write a piece for a reader: a raised dot stands before what continues a word. */
 function readable(piece) {
-  return SPECIAL[piece] ?? (piece === SPACE ? "␣" : (lettered(piece[0]) ? "·" : "") + piece.replace(SPACE, ""));
+  return SPECIAL.get(piece) ?? (piece === SPACE ? "␣" : (lettered(piece[0]) ? "·" : "") + piece.replace(SPACE, ""));
 }

@@ -2,7 +2,7 @@
 
 const ROW = 28; // pixels, as page.css has it
 const LEAST = 0.04; // of a row: fainter arcs are left out, so that sixty words stay quick
-const HINTS = { previous: "previous word", next: "next word", same: "same word", end: "punctuation", rare: "rarest word" };
+const ODDS = 1.5; // times what a head that weighs all words alike would give, before a hint is
 
 /** Weights of one head, laid out: at(i, j) of query i and key j; `hidden` where a mask stands. */
 class Sheet {
@@ -57,21 +57,33 @@ function rollout(layers) {
   }, null);
 }
 
-/** Say what a head does, where most of its weight goes to one place: a hint, not a proof. */
-function hint(sheet, rows, columns, rarity) {
-  if (rows !== columns) return "";
-  const isEnd = columns.map(({ text }) => !/[\p{L}\p{N}]/u.test(text) || text.startsWith("⟨"));
-  const rarest = rarity.indexOf(Math.max(...rarity.filter((_, j) => !isEnd[j])));
-  const shares = Object.fromEntries(Object.keys(HINTS).map((name) => [name, 0]));
-  for (let i = 0; i < sheet.queries; i++) {
-    if (i > 0) shares.previous += sheet.at(i, i - 1);
-    if (i + 1 < sheet.keys) shares.next += sheet.at(i, i + 1);
-    shares.same += sheet.at(i, i);
-    columns.forEach((_, j) => (shares.end += isEnd[j] ? sheet.at(i, j) : 0));
-    if (rarest >= 0) shares.rare += sheet.at(i, rarest);
-  }
-  const [name, most] = Object.entries(shares).sort((one, other) => other[1] - one[1])[0];
-  return most / sheet.queries > 0.4 ? HINTS[name] : "";
+/** Say what a head of self-attention does, where most of its weight goes to one place: a hint, not a proof. */
+function hint(sheet, columns, rarity, hidden) {
+  const isEdge = columns.map(({ text }) => text.startsWith("⟨"));
+  const isMark = columns.map(({ text }, j) => !isEdge[j] && !/[\p{L}\p{N}]/u.test(text));
+  const rarest = Math.max(...rarity.filter((_, j) => !isEdge[j] && !isMark[j]));
+  const places = {
+    "previous word": (i, j) => j === i - 1,
+    "next word": (i, j) => j === i + 1,
+    "same word": (i, j) => j === i,
+    "start or end": (_, j) => isEdge[j],
+    punctuation: (_, j) => isMark[j],
+    "rarest word": (_, j) => rarity[j] === rarest && !isEdge[j] && !isMark[j],
+  };
+  const found = Object.entries(places).map(([name, isThere]) => {
+    let [share, even] = [0, 0];
+    for (let i = 0; i < sheet.queries; i++) {
+      const visible = columns.filter((_, j) => !hidden(i, j)).length;
+      columns.forEach((_, j) => {
+        if (!isThere(i, j)) return;
+        share += sheet.at(i, j) / sheet.queries;
+        if (!hidden(i, j)) even += 1 / visible / sheet.queries;
+      });
+    }
+    return { name, share, even };
+  });
+  const likely = found.filter(({ share, even }) => share > 0.4 && share > ODDS * even);
+  return likely.sort((one, other) => other.share - one.share)[0]?.name ?? "";
 }
 
 /** Paint a sheet on a canvas, `size` pixels a cell; where no word may look the cell is hatched. */
@@ -124,8 +136,9 @@ function arcs(sheet, rows, columns, choose) {
   svg.style.height = `${whole}px`;
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("aria-hidden", "true");
+  const most = rows.map((_, i) => Math.max(...columns.map((_, j) => sheet.at(i, j))));
   rows.forEach((_, i) => columns.forEach((_, j) => {
-    if (sheet.at(i, j) < LEAST) return;
+    if (sheet.at(i, j) < Math.min(LEAST, most[i])) return;
     const path = document.createElementNS(svg.namespaceURI, "path");
     const [from, to] = [(i + 0.5) * ROW, (j + 0.5) * ROW];
     path.setAttribute("d", `M0 ${from} C50 ${from} 50 ${to} 100 ${to}`);
@@ -133,8 +146,8 @@ function arcs(sheet, rows, columns, choose) {
     Object.assign(path.dataset, { row: i, column: j });
     svg.append(path);
   }));
-  const left = element("div", { className: "words looking" }, ...looking(rows, choose));
-  const right = element("div", { className: "words" }, ...columns.map(({ text }) => element("span", {}, text)));
+  const left = side("words looking", "the words that look", looking(rows, choose));
+  const right = side("words", "the words looked at", columns.map(({ text }) => element("span", {}, text)));
   const drawn = element("div", { className: "arcs" }, left, svg, right);
   drawn.light = (chosen) => {
     svg.querySelectorAll("path").forEach((path) => {
@@ -149,17 +162,24 @@ function arcs(sheet, rows, columns, choose) {
   return drawn;
 }
 
-/** The words that look, each a button: arrow keys walk, pointing or focus chooses, leaving lets go. */
+function side(className, label, children) {
+  const made = element("div", { className }, ...children);
+  made.setAttribute("role", "group");
+  made.setAttribute("aria-label", label);
+  return made;
+}
+
+/** The words that look, each a button: arrow keys walk, pointing or focus chooses; a click or a tap stays chosen. */
 function looking(rows, choose) {
-  return rows.map(({ text }, i) => {
+  const buttons = rows.map(({ text }, i) => {
     const button = element("button", { type: "button", tabIndex: i ? -1 : 0 }, text);
     button.addEventListener("pointerenter", () => choose(i));
-    button.addEventListener("pointerleave", () => choose(null));
+    button.addEventListener("pointerleave", () => choose(focused()));
+    button.addEventListener("click", () => button.focus()); // which a tap alone does not do everywhere
     button.addEventListener("focus", () => choose(i));
     button.addEventListener("blur", () => choose(null));
     button.addEventListener("keydown", (event) => {
-      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-      const next = step && (step > 0 ? button.nextElementSibling : button.previousElementSibling);
+      const next = buttons[i + ({ ArrowDown: 1, ArrowUp: -1 }[event.key] ?? NaN)];
       if (next) {
         event.preventDefault();
         [button.tabIndex, next.tabIndex] = [-1, 0];
@@ -168,6 +188,8 @@ function looking(rows, choose) {
     });
     return button;
   });
+  const focused = () => (buttons.includes(document.activeElement) ? buttons.indexOf(document.activeElement) : null);
+  return buttons;
 }
 
 function light(words, weights) {
@@ -190,11 +212,19 @@ function heat(sheet, rows, columns, choose, hidden) {
   const canvas = element("canvas");
   canvas.setAttribute("aria-hidden", "true");
   paint(canvas, sheet, size, hidden);
-  const left = element("div", { className: "words looking" }, ...looking(rows, choose));
-  const across = element("div", { className: "across" }, ...columns.map(({ text }) => element("span", {}, text)));
-  const drawn = element("div", { className: "heat" }, left, canvas, across);
-  canvas.addEventListener("pointermove", (event) => choose(Math.min(rows.length - 1, Math.floor(event.offsetY / size))));
-  canvas.addEventListener("pointerleave", () => choose(null));
+  const left = side("words looking", "the words that look", looking(rows, choose));
+  const across = side("across", "the words looked at", columns.map(({ text }) => element("span", {}, text)));
+  const drawn = element("div", { className: "heat" }, across, left, canvas);
+  let pointed = "";
+  canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
+    const cell = [Math.min(rows.length - 1, Math.floor(offsetY / size)), Math.min(columns.length - 1, Math.floor(offsetX / size))];
+    if (pointed !== String(cell)) choose(...cell);
+    pointed = String(cell);
+  });
+  canvas.addEventListener("pointerleave", () => {
+    pointed = "";
+    choose(null);
+  });
   drawn.light = (chosen) => mark(left.children, chosen);
   return drawn;
 }

@@ -22,7 +22,7 @@ from entente.tracking.store import open_store, tracking_uri, unsent
 from entente.tracking.system import SystemMetrics, machine
 
 FINGERPRINT = "entente.fingerprint"
-KIND = "entente.kind"  # of a run that is no training: sweep, benchmark, ensemble
+KIND = "entente.kind"  # of a run that is no training: sweep, benchmark, ensemble, out_of_domain
 OWNER = "entente.job"  # the job of a sweep that a run belongs to; other trainings with its fingerprint are not its own
 PARENT = "mlflow.parentRunId"
 PARENT_VARIABLE = "ENTENTE_PARENT_RUN_ID"  # a sweep's own: MLFLOW_RUN_ID would make children write into the parent

@@ -52,7 +52,7 @@ class TeacherForcing(pl.LightningModule):
         self.seed = seed
         self.network, self.loss = network, loss
         self.adam, self.schedule, self.validation = adam, schedule, validation
-        self._tokens, self._since = 0, time.perf_counter()
+        self._tokens, self._since, self._paused = 0, time.perf_counter(), 0.0
         self._nll, self._right, self._words = 0.0, 0, 0
         self._hypotheses: list[str] = []
 
@@ -119,6 +119,7 @@ class TeacherForcing(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Translate, with the averaged weights in place (at the epoch's end they are swapped out already)."""
+        self._paused = time.perf_counter()
         self._nll, self._right, self._words = 0.0, 0, 0
         self._hypotheses = self.validation.translate(self.network)
 
@@ -142,5 +143,4 @@ class TeacherForcing(pl.LightningModule):
         self.log("val/bleu", bleu, prog_bar=True)
         if not self.trainer.sanity_checking:
             self.validation.show(self._hypotheses, self.trainer.global_step)
-        self._since = time.perf_counter()  # the time spent here is not training
-        self._tokens = 0
+        self._since += time.perf_counter() - self._paused  # the time spent here is not training
