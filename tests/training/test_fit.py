@@ -165,10 +165,13 @@ def test_what_is_logged_now_and_then_is_what_is_logged_always(encoded: Path, tmp
     assert seldom == {update: always[update] for update in seldom}
 
 
-def test_every_target_piece_is_counted_also_before_a_validation(encoded: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_every_target_piece_is_counted_also_before_a_validation(encoded: Path, tmp_path: Path, accumulate: int) -> None:
     always, seldom = (
-        train(encoded, tmp_path / str(every), log_every=every)[2].rows("train", ["tokens"]) for every in (1, 5)
+        train(encoded, tmp_path / str(every), accumulate=accumulate, log_every=every)[2].rows("train", ["tokens"])
+        for every in (1, 5)
     )
+    assert list(seldom) == [5, 10]
     for update, window in seldom.items():  # validations come after 4, 8 and 12 updates
         assert window["tokens"] == sum(always[one]["tokens"] for one in range(update - 4, update + 1))
 

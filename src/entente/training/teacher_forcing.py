@@ -53,6 +53,7 @@ class TeacherForcing(pl.LightningModule):
         self.network, self.loss = network, loss
         self.adam, self.schedule, self.validation = adam, schedule, validation
         self._tokens, self._since, self._paused = 0, time.perf_counter(), 0.0
+        self._updates = 0
         self._nll, self._right, self._words = 0.0, 0, 0
         self._hypotheses: list[str] = []
 
@@ -106,16 +107,18 @@ class TeacherForcing(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Start the clock of tokens per second."""
+        self._updates = self.trainer.global_step
         self._tokens, self._since = 0, time.perf_counter()
 
-    def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
+    def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Log, where the trainer logs, the real target tokens since the last time, and how many a second."""
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if self._tokens and self.trainer.global_step % every == 0:
+        updates, every = self.trainer.global_step, self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if updates != self._updates and updates % every == 0:
             now = time.perf_counter()
             self.log("train/tokens", float(self._tokens))
             self.log("train/tokens_per_second", self._tokens / (now - self._since), prog_bar=True)
             self._tokens, self._since = 0, now
+        self._updates = updates  # several batches may make one
 
     def on_validation_epoch_start(self) -> None:
         """Translate, with the averaged weights in place (at the epoch's end they are swapped out already)."""
