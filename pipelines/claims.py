@@ -52,7 +52,7 @@ def main() -> None:
         exact = of_networks(found[None], Path(place))
         figures = measured(outcomes, benchmark)
         figures |= {name: [value] for own in exact.values() for name, value in own.items()}
-        real, tried = runs(records, MULTI30K, ABLATIONS), trials(records)
+        real, tried = runs(records, MULTI30K, experiments()), trials(records)
         seed = int(compose([], root() / CONF).seed)
         everything = {key: run for key, run in runs(records, [], experiments()).items() if key[1] == seed}
         once, on_real = _outcomes(everything, Path(place)), _outcomes(real, Path(place))
