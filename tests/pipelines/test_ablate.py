@@ -32,12 +32,13 @@ DRAWN = {"test_test_bleu.png", "probes_mean.png", "probes_within.png", "val_loss
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of its own, in which one experiment cannot be trained."""
+    """A repository of its own, in which one experiment cannot be trained, and one recipe has another corpus."""
     root = tmp_path_factory.mktemp("repository")
     for folder in ("src", "pipelines", "conf", "data/grammar"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copy(ROOT / "dvc.yaml", root)
     (root / "conf/experiment/too_short.yaml").write_text("# @package _global_\nmodel: {max_length: 4}\n")
+    (root / "conf/recipe/another.yaml").write_text("# @package _global_\ncorpus: {download: {seed: 2}}\n")
     return root
 
 
@@ -181,11 +182,11 @@ def test_jobs_that_are_done_translate_together(repository: Path, finished: tuple
 
 
 def test_a_training_is_scored_on_the_tests_of_another_recipe(repository: Path, finished: tuple[int, str, str]) -> None:
-    command = [sys.executable, "-m", "pipelines.out_of_domain", "tests_of=grammar_long", *SWEEP, *QUICK]
+    command = [sys.executable, "-m", "pipelines.out_of_domain", "tests_of=another", *SWEEP, *QUICK]
     done = subprocess.run(command, cwd=repository, env=clean(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = {run.info.run_name: run for run in runs(repository) if run.data.tags.get("entente.kind") == "out_of_domain"}
-    assert found.keys() == {f"grammar-{name}-s1-on-grammar_long" for name in ("baseline", "no_positions")}
+    assert found.keys() == {f"grammar-{name}-s1-on-another" for name in ("baseline", "no_positions")}
     others = [
         file.read_text(encoding="utf-8").splitlines()
         for file in repository.glob("ablations/data-*/data/prepared/test.en")
