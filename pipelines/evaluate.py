@@ -21,7 +21,7 @@ from pipelines.parameters import read
 from pipelines.tracked_run import evaluated_run, note_data
 
 PREPARED, MODEL = Path("data/prepared"), Path("artifacts/model")
-EVALUATION, ATTENTION = Path("artifacts/evaluation"), Path("artifacts/attention")
+EVALUATION = Path("artifacts/evaluation")
 METRICS = Path("artifacts/metrics/evaluate.json")
 Translate = Callable[[Sequence[str]], Iterable[str]]
 
@@ -133,7 +133,7 @@ def _next_steps() -> list[tuple[str, str]]:
         ('entente translate "I love you."', "translate a sentence, or lines of standard input"),
         (f"mlflow ui --backend-store-uri {uri}" if local else uri, "curves, figures and files: choose Model training"),
         ("dvc metrics show", "all figures; `dvc plots show --open` draws them"),
-        (f"ls {ATTENTION}", "which words look at which, as PNG"),
+        ('entente attend "The cat, which is fluffy, sleeps." --open', "which words look at which"),
     ]
 
 

@@ -33,7 +33,8 @@ def written(sections: Sequence[Section]) -> list[str]:
     lines: list[str] = []
     for section in sections:
         if section.rows:
-            lines += ["", f"## {section.title}", "", section.text, "", *table(section.header, section.rows)]
+            said = ["", section.text] if section.text else []
+            lines += ["", f"## {section.title}", *said, "", *table(section.header, section.rows)]
     return lines
 
 
