@@ -180,17 +180,24 @@ def _phenomena(ablation: str, outcomes: Sequence[Outcome], prefix: str) -> dict[
 
 def draw_lengths(evaluations: Mapping[str, Sequence[Path]], folder: Path) -> None:
     """Draw BLEU by the length of the source, the mean over seeds, a figure for each test set."""
+    for test, means in lengths(evaluations).items():
+        figures.by_length(means, f"{test}: BLEU by length", folder / f"length_{test}.png")
+
+
+def lengths(evaluations: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return BLEU by test set, network and words of the source: means over seeds, of lengths that all seeds have."""
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
     for name, places in evaluations.items():
         for row in (row for place in places for row in read_rows(place / "bleu_by_length.csv")):
             own = found.setdefault(row["split"], {}).setdefault(name, {})
             own.setdefault(row["length"], []).append(float(row["bleu"]))
-    for test, lines in found.items():
-        means = {
+    return {
+        test: {
             name: {length: fmean(values) for length, values in own.items() if len(values) == len(evaluations[name])}
-            for name, own in lines.items()
+            for name, own in networks.items()
         }
-        figures.by_length(means, f"{test}: BLEU by length", folder / f"length_{test}.png")
+        for test, networks in found.items()
+    }
 
 
 def count_broken_rules(evaluations: Mapping[str, Sequence[Path]], folder: Path) -> None:

@@ -8,19 +8,17 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 
 from entente.errors import EntenteError, for_people
 from entente.evaluation.comparison import BASELINE, compare
 from entente.evaluation.markdown import Section
 from entente.evaluation.results import SCORES, Reached, Scored, results
-from entente.evaluation.translations import read_rows
 from entente.text.corpus import replacing
 from entente.tracking.records import Record
 from entente.tracking.runs import KIND
 from entente.tracking.store import root
 from pipelines.kept_runs import TOKENS, Found, keep, known, origins, runs
-from pipelines.report import SPEED, outcome
+from pipelines.report import SPEED, lengths, outcome
 
 PAGE = Path("docs/results.md")
 KEPT = Path("docs/results.tar.xz")
@@ -84,16 +82,10 @@ def _reached(recipe: str, found: Found, place: Path) -> Reached:
         shown for test in tests for shown in (test, f"{test}/{ALL}") if f"test/{shown}/bleu" in outcomes[0].figures
     ]
     scored = [_scored(*key, test, record) for key, record in found.items() for test in tests]
-    lengths: dict[str, dict[str, dict[str, list[float]]]] = {}
+    places: dict[str, list[Path]] = {}
     for (name, _), record in found.items():
-        for row in read_rows(place / record.id / "evaluation" / "bleu_by_length.csv"):
-            own = lengths.setdefault(row["split"], {}).setdefault(name, {})
-            own.setdefault(row["length"], []).append(float(row["bleu"]))
-    means = {
-        test: {name: {bucket: fmean(bleu) for bucket, bleu in own.items()} for name, own in networks.items()}
-        for test, networks in lengths.items()
-    }
-    return Reached(recipe, scored, {test: compare(outcomes, f"test/{test}/bleu") for test in tests}, means)
+        places.setdefault(name, []).append(place / record.id / "evaluation")
+    return Reached(recipe, scored, {test: compare(outcomes, f"test/{test}/bleu") for test in tests}, lengths(places))
 
 
 def _scored(network: str, seed: int, test: str, record: Record) -> Scored:

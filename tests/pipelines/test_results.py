@@ -21,6 +21,7 @@ def reached(root: Path) -> Path:
         record(root, "baseline", seed, right=right, loss=0.5, overrides=MULTI30K)
     record(root, "gru_additive", 1, right=30, loss=0.5, overrides=MULTI30K)
     record(root, "baseline", 1, right=40, loss=0.5)
+    # One that was not trained as its recipe says.
     record(root, "baseline", 1, right=2, loss=0.5, overrides=(*MULTI30K, "training.updates=3"))
     runs = Runs("entente", flush_every_seconds=0.05, system_metrics_every_seconds=60)
     with runs.train("multi30k-ensemble-of-2", "mark", {}, {KIND: "ensemble"}, resume=False) as run:

@@ -208,16 +208,15 @@ function mark(words, chosen) {
 
 /** Rows of shaded cells; what the mask hides is hatched. */
 function heat(sheet, rows, columns, choose, hidden) {
-  const size = ROW;
   const canvas = element("canvas");
   canvas.setAttribute("aria-hidden", "true");
-  paint(canvas, sheet, size, hidden);
+  paint(canvas, sheet, ROW, hidden);
   const left = side("words looking", "the words that look", looking(rows, choose));
   const across = side("across", "the words looked at", columns.map(({ text }) => element("span", {}, text)));
   const drawn = element("div", { className: "heat" }, across, left, canvas);
   let pointed = "";
   canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
-    const cell = [Math.min(rows.length - 1, Math.floor(offsetY / size)), Math.min(columns.length - 1, Math.floor(offsetX / size))];
+    const cell = [Math.min(rows.length - 1, Math.floor(offsetY / ROW)), Math.min(columns.length - 1, Math.floor(offsetX / ROW))];
     if (pointed !== String(cell)) choose(...cell);
     pointed = String(cell);
   });
