@@ -4,12 +4,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from entente.decoding.translator import Decoding, Translator
+from entente.decoding.settings import Decoding
 from entente.errors import for_people
-from entente.evaluation.attention_maps import attention_maps, draw
+from entente.evaluation.attention_maps import draw
 from entente.model.weights import read_config
 from entente.options import construct
 from entente.pages.attention import Shown, write
+from entente.translator import Translator
 from pipelines.parameters import read
 from pipelines.tracked_run import evaluated_run
 
@@ -30,12 +31,11 @@ def main() -> None:
 
 def _draw(translator: Translator, sentences: list[str]) -> None:
     ATTENTION.mkdir(parents=True, exist_ok=True)
-    translations = translator.translate(sentences)
-    for number, sentence in enumerate(tqdm(sentences, "drawing attention", delay=2), start=1):
-        translation = next(translations)
-        source, target = translator.subwords.encode([sentence, translation])
-        for attention in attention_maps(translator.network, translator.subwords, source, target):
-            draw(attention, f"{sentence}  →  {translation}", ATTENTION / f"{number}_{attention.kind}.png")
+    seen = translator.attend(tqdm(sentences, "drawing attention", delay=2))
+    for number, sentence in enumerate(seen, start=1):
+        for attention in sentence.maps:
+            title = f"{sentence.sentence}  →  {sentence.translation}"
+            draw(attention, title, ATTENTION / f"{number}_{attention.kind}.png")
 
 
 if __name__ == "__main__":

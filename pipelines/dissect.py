@@ -10,7 +10,8 @@ from statistics import fmean
 from tqdm import tqdm
 
 from entente.decoding import greedy
-from entente.decoding.translator import Decoding, Translator
+from entente.decoding.settings import Decoding
+from entente.decoding.translator import Translator
 from entente.errors import for_people
 from entente.evaluation.dissection import Part, parts, without
 from entente.evaluation.figures import heat_map

@@ -13,7 +13,7 @@ from typing import Any
 
 from entente.decoding import minimum_risk
 from entente.decoding.ensemble import load_together
-from entente.decoding.translator import Decoding
+from entente.decoding.settings import Decoding
 from entente.errors import EntenteError, for_people
 from entente.evaluation import report
 from entente.evaluation.scores import chrf

@@ -8,7 +8,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from entente.decoding.translator import Decoding, Translator
+from entente.decoding.settings import Decoding
+from entente.decoding.translator import Translator
 from entente.errors import for_people
 from entente.evaluation import report
 from entente.evaluation.collapse import collapse

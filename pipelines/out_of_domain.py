@@ -6,7 +6,8 @@ are translated; where they are not prepared yet they are now, as the other overr
 
 import sys
 
-from entente.decoding.translator import Decoding, Translator
+from entente.decoding.settings import Decoding
+from entente.decoding.translator import Translator
 from entente.errors import EntenteError, for_people
 from entente.evaluation import report
 from entente.fingerprint import fingerprint

@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from entente.decoding.ensemble import load_together
-from entente.decoding.translator import Decoding
+from entente.decoding.settings import Decoding
 from entente.errors import for_people
 from entente.evaluation.report import columns
 from entente.evaluation.scores import bleu

@@ -10,7 +10,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {"text": 1, "model": 1, "training": 2, "decoding": 2, "evaluation": 2, "tracking": 2}
-FLOORS |= {"export": 2, "pages": 3, "commands": 4}
+FLOORS |= {"export": 2, "translator": 3, "pages": 4, "service": 5, "commands": 6}
 GROUND = {"entente", "entente.device", "entente.errors", "entente.options", "entente.fingerprint", "entente.memory"}
 HOMES = {
     "sentencepiece": {"src/entente/text/subwords.py"},

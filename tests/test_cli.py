@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from entente.cli import main
-from entente.commands import model as defaults
 from entente.commands.translate import windows
 from entente.errors import EntenteError
 from entente.evaluation.attention_maps import attention_maps
@@ -271,11 +269,6 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     run = subprocess.run(ENTENTE, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert (run.returncode, run.stderr) == (0, "")
-
-
-def test_its_defaults_are_those_of_an_evaluation() -> None:
-    decoding = yaml.safe_load((Path(__file__).parents[1] / "conf/decoding/beam.yaml").read_text())
-    assert {name: getattr(defaults, name.upper()) for name in decoding} == decoding
 
 
 @pytest.mark.parametrize(("words", "head"), [([], None), (["--layer", "1", "--head", "2"], 1)])

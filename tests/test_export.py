@@ -16,7 +16,8 @@ from ctranslate2.specs.model_spec import ACCEPTED_MODEL_TYPES
 from entente.cli import main
 from entente.commands.export import QUANTIZATIONS
 from entente.decoding.greedy import greedy
-from entente.decoding.translator import Decoding, Translator
+from entente.decoding.settings import Decoding
+from entente.decoding.translator import Translator
 from entente.errors import EntenteError
 from entente.export import ctranslate2 as exporting
 from entente.model import weights

@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 import torch
 from tqdm import tqdm
 
-from entente.decoding.translator import Decoding, Translator
+from entente.decoding.settings import Decoding
+from entente.decoding.translator import Translator
 from entente.errors import EntenteError
 from entente.evaluation import speed_figures as figures
 from entente.evaluation.report import columns, write_table

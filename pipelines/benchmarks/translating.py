@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entente.decoding.translator import Decoding, Translator
+from entente.decoding.settings import Decoding
+from entente.decoding.translator import Translator
 from entente.model.seq2seq import Seq2Seq
 from entente.model.weights import build
 from entente.options import construct

@@ -14,7 +14,8 @@ import yaml
 
 from entente.decoding.beam import beam_search
 from entente.decoding.ensemble import load_together
-from entente.decoding.translator import WINDOW, Decoding, Translator
+from entente.decoding.settings import Decoding
+from entente.decoding.translator import WINDOW, Translator
 from entente.errors import EntenteError
 from entente.model import weights
 from entente.model.masks import padding_mask
@@ -247,6 +248,10 @@ def test_a_missing_folder_is_named_with_its_cure(tmp_path: Path) -> None:
 def test_a_search_that_cannot_be_is_refused(name: str, value: float) -> None:
     with pytest.raises(EntenteError, match=f"decoding: {name} is {value}"):
         Decoding(**{**asdict(DECODING), name: value})
+
+
+def test_who_asks_for_nothing_else_gets_the_search_of_an_evaluation() -> None:
+    assert Decoding(**yaml.safe_load(Path("conf", "decoding", "beam.yaml").read_text(encoding="utf-8"))) == Decoding()
 
 
 @pytest.mark.parametrize("option", ["beam", "greedy"])

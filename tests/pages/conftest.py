@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from entente.decoding.translator import Decoding, Translator
+from entente.decoding.settings import Decoding
 from entente.model.weights import build
 from entente.pages.attention import Shown
 from entente.text import subwords
+from entente.translator import Translator
 
 TEXT = "I love you.\nThe cat, which is fluffy, sleeps.\nJe t'aime.\nLe chat, qui est duveteux, dort.\n"
 KINDS = {"bpe": 300, "unigram": 290}  # subwords -> vocabulary

@@ -9,7 +9,8 @@ import pytest
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
-from entente.decoding.translator import Decoding, Translator
+from entente.decoding.settings import Decoding
+from entente.decoding.translator import Translator
 from entente.text.corpus import read_references
 from pipelines import attend, dissect, evaluate, train, tune_decoding
 

@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
-from entente.commands.model import BEAM, LENGTH_PENALTY, MODEL, add_models, load
+from entente.commands.model import MODEL, add_models
 from entente.errors import EntenteError
 
 if TYPE_CHECKING:
@@ -70,14 +70,11 @@ def attend(arguments: argparse.Namespace) -> None:
 def _write(folders: Sequence[Path], arguments: argparse.Namespace) -> None:
     from entente.model.weights import read_config
     from entente.pages.attention import Shown, write
+    from entente.translator import Translator
 
     page = arguments.page or Path(mkdtemp(prefix="entente-")) / "attention.html"
     models = [
-        Shown(
-            str(folder),
-            load([folder], arguments.device, beam=BEAM, length_penalty=LENGTH_PENALTY),
-            read_config(folder)["network"],
-        )
+        Shown(str(folder), Translator.load(folder, arguments.device), read_config(folder)["network"])
         for folder in folders
     ]
     write(models, arguments.sentences, page)
@@ -87,19 +84,15 @@ def _write(folders: Sequence[Path], arguments: argparse.Namespace) -> None:
 
 
 def _print(folder: Path, arguments: argparse.Namespace) -> None:
-    from entente.evaluation.attention_maps import attention_maps
-    from entente.text.cleaning import normalise
+    from entente.translator import Translator
 
-    translator = load([folder], arguments.device, beam=BEAM, length_penalty=LENGTH_PENALTY)
-    sentences = [normalise(sentence) for sentence in arguments.sentences]
-    for sentence, translation in zip(sentences, translator.translate(sentences), strict=True):
-        source, target = translator.subwords.encode([sentence, translation])
-        maps = attention_maps(translator.network, translator.subwords, source, target)
-        found = next((one for one in maps if one.kind == _KINDS[arguments.kind]), None)
+    for seen in Translator.load(folder, arguments.device).attend(arguments.sentences):
+        found = next((one for one in seen.maps if one.kind == _KINDS[arguments.kind]), None)
         if found is None:
-            there = ", ".join(name for name, kind in _KINDS.items() if kind in {one.kind for one in maps}) or "none"
+            kinds = {one.kind for one in seen.maps}
+            there = ", ".join(name for name, kind in _KINDS.items() if kind in kinds) or "none"
             raise EntenteError(f"{folder} has no attention of kind {arguments.kind}; it has {there}")
-        print(f"\n{sentence}  →  {translation}\n", *_shaded(found, arguments.layer, arguments.head), sep="\n")
+        print(f"\n{seen.sentence}  →  {seen.translation}\n", *_shaded(found, arguments.layer, arguments.head), sep="\n")
 
 
 def _shaded(found: "AttentionMap", layer: int | None, head: int | None) -> list[str]:

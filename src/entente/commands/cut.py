@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
-from entente.commands.model import BEAM, LENGTH_PENALTY, add_model, load
+from entente.commands.model import add_model, load
 from entente.errors import EntenteError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def cut(arguments: argparse.Namespace) -> None:
     from entente.text.subwords import EOS
     from entente.text.words import words
 
-    translator = load([arguments.model], arguments.device, beam=BEAM, length_penalty=LENGTH_PENALTY)
+    translator = load([arguments.model], arguments.device)
     sentence = normalise(arguments.sentence)
     ids = [*translator.subwords.encode([sentence])[0], EOS]
     source = words(translator.subwords.pieces(ids))

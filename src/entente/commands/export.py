@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from textwrap import dedent
 
-from entente.commands.model import BEAM, LENGTH_PENALTY, add_folder, load
+from entente.commands.model import add_folder, load
 from entente.errors import EntenteError
 
 # As CTranslate2 names them, which a test holds equal: help must not wait for it.
@@ -71,7 +71,7 @@ def export(arguments: argparse.Namespace) -> None:
 
     folder = arguments.folder.resolve()
     _refuse_to_overwrite(folder, arguments.model.resolve(), force=arguments.force)
-    network = load([arguments.model], "cpu", beam=BEAM, length_penalty=LENGTH_PENALTY).network
+    network = load([arguments.model], "cpu").network
     options = read_config(arguments.model)["network"]
     subwords = arguments.model / "subwords.model"
     ctranslate2.write(network, options, subwords, folder, quantization=arguments.quantization)

@@ -1,20 +1,14 @@
-"""How commands load a model: their options for it, and how it searches where nobody says otherwise."""
+"""How commands load a model, and their options for it."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from entente.decoding.translator import Translator
+from entente.decoding.settings import DEFAULT, Decoding
 
-# What a person gets who asks for nothing else: what conf/decoding/beam.yaml says, which a test holds equal. An
-# installed command has no conf/ to read, and in the model's folder an edit of it would train anew.
-BEAM = 5
-LENGTH_PENALTY = 0.6
-MAX_LENGTH_FACTOR = 1.5
-MAX_LENGTH_OFFSET = 15
-BATCH_TOKENS = 2048
+if TYPE_CHECKING:
+    from entente.decoding.translator import Translator as Translator
 
 MODEL = Path("artifacts/model")
 
@@ -53,16 +47,8 @@ def _add_device(command: argparse.ArgumentParser) -> None:
     )
 
 
-def load(folders: Sequence[Path], device: str, *, beam: int, length_penalty: float) -> "Translator":
+def load(folders: Sequence[Path], device: str, decoding: Decoding = DEFAULT) -> "Translator":
     """Load one model, or several that translate together. Raises EntenteError as `load_together` does."""
     from entente.decoding.ensemble import load_together
-    from entente.decoding.translator import Decoding
 
-    decoding = Decoding(
-        beam=beam,
-        length_penalty=length_penalty,
-        max_length_factor=MAX_LENGTH_FACTOR,
-        max_length_offset=MAX_LENGTH_OFFSET,
-        batch_tokens=BATCH_TOKENS,
-    )
     return load_together(folders, device, decoding)

@@ -8,7 +8,8 @@ from textwrap import dedent
 from threading import Thread
 from time import monotonic
 
-from entente.commands.model import BEAM, LENGTH_PENALTY, MODEL, add_models, load
+from entente.commands.model import MODEL, add_models, load
+from entente.decoding.settings import DEFAULT, Decoding
 from entente.errors import EntenteError
 
 PAUSE = 0.05  # seconds to wait for more input before answering
@@ -38,7 +39,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     command.add_argument(
         "--beam",
         type=int,
-        default=BEAM,
+        default=DEFAULT.beam,
         metavar="N",
         help="hypotheses kept at each step; 1 is greedy (%(default)s)",
     )
@@ -52,7 +53,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     command.add_argument(
         "--length-penalty",
         type=float,
-        default=LENGTH_PENALTY,
+        default=DEFAULT.length_penalty,
         metavar="A",
         help="scores are log-probability / ((5 + length) / 6) ** A; a larger A prefers longer sentences (%(default)s)",
     )
@@ -63,9 +64,8 @@ def translate(arguments: argparse.Namespace) -> None:
     """Translate the sentences of the command line, or standard input line by line, to standard output."""
     from entente.decoding.translator import WINDOW
 
-    translator = load(
-        arguments.model or [MODEL], arguments.device, beam=arguments.beam, length_penalty=arguments.length_penalty
-    )
+    decoding = Decoding(beam=arguments.beam, length_penalty=arguments.length_penalty)
+    translator = load(arguments.model or [MODEL], arguments.device, decoding)
     for window in [arguments.sentences] if arguments.sentences else windows(_standard_input(), WINDOW, PAUSE):
         if arguments.n_best is not None:
             for translations in translator.hypotheses(window, arguments.n_best):

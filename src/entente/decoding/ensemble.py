@@ -9,7 +9,8 @@ from typing import Self, cast
 import torch
 from torch import Tensor, nn
 
-from entente.decoding.translator import Decoding, Translator, load_subwords
+from entente.decoding.settings import Decoding
+from entente.decoding.translator import Translator, load_subwords
 from entente.device import find_device
 from entente.errors import EntenteError
 from entente.model import weights

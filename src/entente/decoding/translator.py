@@ -1,6 +1,5 @@
 """Sentences in, sentences out: a network, its subwords and a beam, in batches of like lengths."""
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from entente.decoding.beam import beam_search
+from entente.decoding.settings import DEFAULT, Decoding
 from entente.device import find_device
 from entente.errors import EntenteError
 from entente.memory import keep_memory
@@ -29,35 +29,6 @@ WINDOW = 2048  # sentences sorted by length together: enough for little padding,
 
 _AFTER_SENTENCE = re.compile(r"""(?:(?<=[.!?…])|(?<=[.!?…]["'”’»)\]]))\s+""")
 _AFTER_CLAUSE = re.compile(r"(?<=[,;:])\s+")
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How to search; the keys of `conf/decoding/`.
-
-    A translation has at most `max_length_factor` x source + `max_length_offset` pieces, EOS counted on both
-    sides; a batch holds at most `batch_tokens` source pieces, padding included.
-    """
-
-    beam: int
-    length_penalty: float
-    max_length_factor: float
-    max_length_offset: int
-    batch_tokens: int
-
-    def __post_init__(self) -> None:
-        """Refuse what no search can do."""
-        for name, least in (
-            ("beam", 1),
-            ("batch_tokens", 1),
-            ("max_length_factor", 0),
-            ("max_length_offset", 1),
-        ):
-            value = getattr(self, name)
-            if not value >= least:
-                raise EntenteError(f"decoding: {name} is {value}; choose at least {least}")
-        if not math.isfinite(self.length_penalty):
-            raise EntenteError(f"decoding: length_penalty is {self.length_penalty}; choose a number, such as 0.6")
 
 
 @dataclass(frozen=True)
@@ -81,13 +52,13 @@ class Translator:
         self.device = device
 
     @classmethod
-    def load(cls, folder: Path, device: str, decoding: Decoding) -> Self:
+    def load(cls, folder: Path | str, device: str = "auto", decoding: Decoding = DEFAULT) -> Self:
         """Load what a training left in `folder` onto `device` (auto, cpu, cuda, cuda:1, ...).
 
         Raises EntenteError where something is missing or does not belong together.
         """
-        where = find_device(device)
-        return cls(weights.load(folder), load_subwords(folder), decoding, where)
+        where, place = find_device(device), Path(folder)
+        return cls(weights.load(place), load_subwords(place), decoding, where)
 
     def translate(self, sentences: Iterable[str]) -> Iterator[str]:
         """Yield the best translation of each sentence, in order. Reads `WINDOW` sentences at a time.

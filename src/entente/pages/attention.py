@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from entente.decoding.translator import Translator
-from entente.evaluation.attention_maps import AttentionMap, attention_maps
+from entente.evaluation.attention_maps import AttentionMap
 from entente.text.cleaning import normalise
 from entente.text.corpus import replacing
-from entente.text.subwords import BOS, EOS
+from entente.translator import Attended, Translator
 
 SCRIPTS = ("subwords.js", "network.js", "search.js", "view.js", "panel.js", "more.js", "main.js")
 # What network.js has; of each option of config.json, the kinds.
@@ -93,21 +92,18 @@ def _model(model: Shown, sentences: Sequence[str]) -> dict[str, Any]:
     reason = missing or f"{size:,} parameters"
     return shown | {
         "why": f"This network ({reason}) does not run in the page: only recorded sentences can be seen.",
-        "recorded": {sentence: _recorded(model.translator, sentence) for sentence in sentences},
+        "recorded": {seen.sentence: _recorded(seen) for seen in model.translator.attend(sentences)},
     }
 
 
-def _recorded(translator: Translator, sentence: str) -> dict[str, Any]:
-    """Translate, and return the pieces of both sides and the weights (L, H, Q, S) of each kind of attention."""
-    [translation] = translator.translate([sentence])
-    subwords = translator.subwords
-    source, target = subwords.encode([sentence, translation])
+def _recorded(seen: Attended) -> dict[str, Any]:
+    """Return the pieces of both sides and the weights (L, H, Q, S) of each kind of attention."""
     return {
-        "translation": translation,
-        "source": subwords.pieces([*source, EOS]),
-        "heard": subwords.pieces([BOS, *target]),
-        "written": subwords.pieces([*target, EOS]),
-        "maps": {one.kind: _weights(one) for one in attention_maps(translator.network, subwords, source, target)},
+        "translation": seen.translation,
+        "source": seen.source,
+        "heard": seen.heard,
+        "written": seen.written,
+        "maps": {one.kind: _weights(one) for one in seen.maps},
     }
 
 
