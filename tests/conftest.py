@@ -1,11 +1,17 @@
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
+from entente.model import weights
 from entente.text import subwords
+from tests.model.networks import options
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 SENTENCES = [
     "I love you.",
@@ -39,3 +45,32 @@ def subwords_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text").write_text("\n".join(SENTENCES * 5) + "\n", encoding="utf-8")
     subwords.learn([folder / "text"], folder, kind="bpe", vocabulary=340, threads=1, sample=1000)
     return folder / "subwords.model"
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory, subwords_model: Path) -> Path:
+    """What a training leaves: here a Transformer of one and two layers that has learnt nothing."""
+    folder = tmp_path_factory.mktemp("model")
+    (folder / "subwords.model").write_bytes(subwords_model.read_bytes())
+    known = subwords.Subwords(subwords_model)
+    network = options(hidden=32, heads=2, encoder_layers=1, decoder_layers=2, max_length=64)
+    torch.manual_seed(3)
+    names = {"network": network, "vocabulary": len(known), "subwords": known.digest}
+    weights.save(weights.build(network, len(known)), names, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Chrome]":
+    """A real browser, from the system's packages, without a window."""
+    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+    chosen = ChromeOptions()
+    chosen.binary_location = "/usr/bin/chromium"
+    for argument in ("headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking",
+                     "disable-component-update", "disable-sync", "window-size=1280,1000"):  # fmt: skip
+        chosen.add_argument(f"--{argument}")
+    chosen.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = Chrome(chosen, ChromeService("/usr/bin/chromedriver"))
+    yield driver
+    driver.quit()

@@ -4,7 +4,7 @@ import argparse
 import io
 import sys
 
-from entente.commands import attend, cut, export, translate
+from entente.commands import attend, cut, export, serve, translate
 from entente.errors import for_people
 
 
@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for command in (translate, attend, cut, export):
+    for command in (translate, attend, cut, serve, export):
         command.add(commands)
     return parser
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService, Keys
+from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -32,19 +32,6 @@ NETWORKS: dict[str, dict[str, Any]] = {
     for kind in kinds
     if options()[place]["kind"] != kind
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chrome]:
-    chosen = ChromeOptions()
-    chosen.binary_location = "/usr/bin/chromium"
-    for argument in ("headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking",
-                     "disable-component-update", "disable-sync", "window-size=1280,1000"):  # fmt: skip
-        chosen.add_argument(f"--{argument}")
-    chosen.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = Chrome(chosen, ChromeService("/usr/bin/chromedriver"))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture

@@ -45,7 +45,16 @@ class Shown:
 
 
 def write(models: Sequence[Shown], sentences: Sequence[str], path: Path) -> None:
-    """Write the page. The bytes depend on the arguments only."""
+    """Write the page, which opens from disk."""
+    with replacing(path) as temporary:
+        temporary.write_text(page(models, sentences, served=False), encoding="utf-8")
+
+
+def page(models: Sequence[Shown], sentences: Sequence[str], *, served: bool) -> str:
+    """Return the page; where it is `served`, it asks the server for what it has no record of.
+
+    It depends on the arguments only.
+    """
     decoding = models[0].translator.decoding
     search = {
         "beam": decoding.beam,
@@ -54,18 +63,22 @@ def write(models: Sequence[Shown], sentences: Sequence[str], path: Path) -> None
         "maxLengthOffset": decoding.max_length_offset,
     }
     clean = [normalise(sentence) for sentence in sentences]
-    content = {"sentences": clean, "decoding": search, "models": [_model(model, clean) for model in models]}
+    content = {
+        "sentences": clean,
+        "served": served,
+        "decoding": search,
+        "models": [_model(model, clean) for model in models],
+    }
     parts = {
         "style": _source("page.css"),
         "script": "\n".join(map(_source, SCRIPTS)),
         # Nothing in the data may end the element that it stands in.
         "data": json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
     }
-    page = _source("page.html")
+    made = _source("page.html")
     for name, text in parts.items():
-        page = page.replace(f"{{{{{name}}}}}", text)
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        made = made.replace(f"{{{{{name}}}}}", text)
+    return made
 
 
 def lacking(network: Mapping[str, Any]) -> str:
@@ -91,12 +104,12 @@ def _model(model: Shown, sentences: Sequence[str]) -> dict[str, Any]:
         return shown | {"network": dict(model.network), "tensors": tensors}
     reason = missing or f"{size:,} parameters"
     return shown | {
-        "why": f"This network ({reason}) does not run in the page: only recorded sentences can be seen.",
-        "recorded": {seen.sentence: _recorded(seen) for seen in model.translator.attend(sentences)},
+        "why": f"This network ({reason}) does not run in the page",
+        "recorded": {seen.sentence: recorded(seen) for seen in model.translator.attend(sentences)},
     }
 
 
-def _recorded(seen: Attended) -> dict[str, Any]:
+def recorded(seen: Attended) -> dict[str, Any]:
     """Return the pieces of both sides and the weights (L, H, Q, S) of each kind of attention."""
     return {
         "translation": seen.translation,

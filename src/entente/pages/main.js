@@ -79,7 +79,7 @@ class Model {
 
   recall() {
     const found = Object.hasOwn(this.recorded, asked.sentence) && this.recorded[asked.sentence];
-    if (!found) return { problem: this.why };
+    if (!found) return { problem: this.unheard ?? `${this.why}: only recorded sentences can be seen.` };
     const { translation, source, heard, written, maps } = found;
     const layers = Object.entries(maps).map(([kind, { shape: [L, heads, queries, keys], weights }]) => {
       const all = numbers(weights, (level) => level / 65535);
@@ -89,6 +89,27 @@ class Model {
     });
     return { seen: { translation, source, heard, written, maps: Object.fromEntries(layers) } };
   }
+}
+
+/** Ask the server, where there is one, for what models that do not run here make of the sentence. */
+async function ask() {
+  const lacking = models.filter(({ network, recorded }) => !network && !Object.hasOwn(recorded, asked.sentence));
+  if (!data.served || !lacking.length) return;
+  const { sentence } = asked;
+  for (const model of lacking) model.unheard = "It is being translated …";
+  draw();
+  const told = (text) => lacking.forEach((model) => (model.unheard = text));
+  try {
+    const reply = await fetch("attend", {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ sentence }),
+    });
+    const found = await reply.json();
+    if (reply.ok) models.forEach(({ recorded }, number) => recorded && (recorded[sentence] = found[number]));
+    else told(found.error);
+  } catch {
+    told("The server does not answer: is it still running?");
+  }
+  for (const { memo } of lacking) delete memo.what;
 }
 
 const isUntouched = () => taken.mask && taken.positions && !taken.off && !taken.cut;
@@ -183,10 +204,11 @@ for (const [place, names, key] of [["kinds", NAMES, "kind"], ["views", VIEWS, "v
   radios(place, names, key);
 }
 switches();
-$("ask").addEventListener("submit", (event) => {
+$("ask").addEventListener("submit", async (event) => {
   event.preventDefault();
   asked.sentence = normalise($("sentence").value);
   cut();
+  await ask();
   answer();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

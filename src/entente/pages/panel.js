@@ -8,7 +8,7 @@ function panel(model, number) {
     return box;
   }
   box.append(element("p", { className: "translation", lang: "fr" }, seen.translation));
-  if (!model.network && !isUntouched()) box.append(element("p", {}, `Nothing is taken away here. ${model.why}`));
+  if (!model.network && !isUntouched()) box.append(element("p", {}, `Nothing is taken away here. ${model.why}.`));
   if (!seen.maps[chosen.kind]) {
     box.append(element("p", {}, `This network has no such attention (${NAMES[chosen.kind]}).`));
     return box;

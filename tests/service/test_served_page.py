@@ -1,0 +1,41 @@
+"""The page as it is served, in a real browser: what does not run in it, the server is asked for."""
+
+import pytest
+from selenium.webdriver import Chrome, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from entente.pages.attention import Shown
+
+pytestmark = pytest.mark.services
+
+
+def panels(browser: Chrome) -> list[str]:
+    return [panel.text for panel in browser.find_elements(By.CSS_SELECTOR, ".model")]
+
+
+def typed(browser: Chrome, sentence: str) -> None:
+    field = browser.find_element(By.ID, "sentence")
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(sentence, Keys.ENTER)
+
+
+def test_any_sentence_is_translated_also_by_what_does_not_run_in_the_page(
+    browser: Chrome, url: str, shown: list[Shown]
+) -> None:
+    browser.get(url)
+    transformer, rnn = panels(browser)
+    assert "encoder, over itself" in browser.page_source
+    typed(browser, "Do you see the cat?")
+    [expected] = shown[1].translator.translate(["Do you see the cat?"])
+    WebDriverWait(browser, 20).until(lambda page: "layer 1" in panels(page)[1] and panels(page)[1] != rnn)
+    assert panels(browser)[1].splitlines()[1] == expected.strip()
+    assert panels(browser)[0] != transformer
+    log = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    assert [entry for entry in log if entry["level"] == "SEVERE"] == []
+
+
+def test_what_the_server_cannot_read_is_said(browser: Chrome, url: str) -> None:
+    browser.get(url)
+    typed(browser, "catcat" * 60)
+    WebDriverWait(browser, 20).until(lambda page: "reads at most 200" in panels(page)[1])
