@@ -27,7 +27,13 @@ SWEEP = "python -m pipelines.ablate --multirun "
 DECISIVE = ("corpus", "subwords", "segmentation", "model", "training", "trainer", "decoding")
 UNTRAINED = ("benchmark", "ensemble", "out_of_domain")  # kinds of runs
 # Options that came later than some archived runs, as those runs had them.
-LATER = {"segmentation.each": "1", "segmentation.alpha": "0.0", "training.loss.kind": "cross_entropy"}
+LATER = {
+    "segmentation.each": "1",
+    "segmentation.alpha": "0.0",
+    "training.loss.kind": "cross_entropy",
+    "training.optimizer.kind": "adam",
+}
+RENAMED = {"training.adam.": "training.optimizer."}  # what some archived runs called them
 
 Found = dict[tuple[str, int], Record]  # by ablation and seed
 
@@ -69,7 +75,7 @@ def composed(experiment: str, overrides: Sequence[str]) -> dict[str, str]:
 
 def decisive(record: Record) -> dict[str, str]:
     """Return the parameters that decided the results of a run."""
-    return LATER | _decisive(record.parameters)
+    return LATER | _decisive({_renamed(key): value for key, value in record.parameters.items()})
 
 
 @cache
@@ -79,6 +85,12 @@ def _parameters(overrides: tuple[str, ...], conf: Path) -> Mapping[str, str]:
 
 def _decisive(parameters: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in parameters.items() if key.split(".")[0] in DECISIVE}
+
+
+def _renamed(key: str) -> str:
+    for former, present in RENAMED.items():
+        key = key.replace(former, present) if key.startswith(former) else key
+    return key
 
 
 def keep(

@@ -24,9 +24,10 @@ from entente.tracking.runs import Run
 from entente.training.curves import Curves
 from entente.training.fit import Averaging, Course, Machine, fit, forget
 from entente.training.loss import LOSSES
+from entente.training.optimizer import OPTIMIZERS
 from entente.training.parallel_data import ParallelData
 from entente.training.schedule import SCHEDULES
-from entente.training.teacher_forcing import Adam, TeacherForcing, Validation
+from entente.training.teacher_forcing import TeacherForcing, Validation
 from pipelines.parameters import PARAMETERS, inputs, read
 from pipelines.tracked_run import identity, note_data, open_runs, tags
 
@@ -81,7 +82,7 @@ def module(network: Seq2Seq, judge: Validation, updates: int) -> TeacherForcing:
     return TeacherForcing(
         network,
         choose(LOSSES, training["loss"], "training.loss")(smoothing=training["smoothing"], ignored=PAD),
-        construct(Adam, training["adam"], "training.adam"),
+        choose(OPTIMIZERS, training["optimizer"], "training.optimizer"),
         choose(SCHEDULES, training["schedule"], "training.schedule")(updates=updates),
         validation=judge,
         seed=read("seed"),

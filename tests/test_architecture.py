@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-FLOORS = {"text": 1, "model": 1, "training": 2, "decoding": 2, "evaluation": 2, "tracking": 2}
-FLOORS |= {"export": 2, "translator": 3, "pages": 4, "service": 5, "commands": 6}
+FLOORS = {"text": 1, "model": 1, "training": 2, "decoding": 2, "evaluation": 2}
+FLOORS |= {"export": 2, "translator": 3, "pages": 4, "service": 5, "tracking": 6, "commands": 6}
 GROUND = {"entente", "entente.device", "entente.errors", "entente.options", "entente.fingerprint", "entente.memory"}
 HOMES = {
     "sentencepiece": {"src/entente/text/subwords.py"},
@@ -24,6 +24,9 @@ HOMES = {
 FOLDERS = {
     "lightning": ("src/entente/training/", "src/entente/tracking/logger.py"),
     "mlflow": ("src/entente/tracking/",),
+    "pandas": ("src/entente/tracking/served_model.py",),
+    "fastapi": ("src/entente/service/",),
+    "pydantic": ("src/entente/service/", "src/entente/tracking/served_model.py"),
 }
 FOLDERS |= {"hydra": ("pipelines/",), "omegaconf": ("pipelines/",)}
 

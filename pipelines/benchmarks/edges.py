@@ -20,7 +20,7 @@ from entente.errors import EntenteError
 from entente.evaluation.report import columns, write_table
 from entente.memory import keep_memory
 from entente.model.weights import build
-from entente.options import construct
+from entente.options import choose, construct
 from entente.text.subwords import PAD
 from entente.tracking import outbox, system
 from entente.tracking.logger import RunLogger
@@ -28,8 +28,9 @@ from entente.tracking.store import root
 from entente.training.curves import Curves
 from entente.training.fit import Averaging, Course, Machine, fit
 from entente.training.loss import LabelSmoothedCrossEntropy
+from entente.training.optimizer import OPTIMIZERS
 from entente.training.parallel_data import ParallelData
-from entente.training.teacher_forcing import Adam, TeacherForcing, Validation
+from entente.training.teacher_forcing import TeacherForcing, Validation
 from pipelines.benchmarks.case import apart
 from pipelines.compose import CONF, compose, plain
 from pipelines.job import FOLDER, Job
@@ -169,7 +170,7 @@ def _trained(settings: Settings, folder: Path) -> Clocked:
     module = Clocked(
         build(settings["model"], settings["subwords"]["vocabulary"]),
         LabelSmoothedCrossEntropy(smoothing=training["smoothing"], ignored=PAD),
-        construct(Adam, training["adam"], "adam"),
+        choose(OPTIMIZERS, training["optimizer"], "optimizer"),
         lambda update: 1e-4,
         validation=judge,
         seed=1,

@@ -31,7 +31,7 @@ def client(root: Path) -> MlflowClient:
 
 def test_every_out_of_dvc_yaml_is_there(there: Path) -> None:
     for stage in OmegaConf.load("dvc.yaml").stages.values():
-        for out in [*stage.outs, *stage.get("metrics", [])]:
+        for out in [*stage.get("outs", []), *stage.get("metrics", [])]:
             path = Path(out if isinstance(out, str) else next(iter(out)))
             assert path.exists(), path
             assert not path.is_dir() or any(path.iterdir()), path

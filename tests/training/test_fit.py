@@ -14,9 +14,10 @@ from entente.text.subwords import EOS, PAD
 from entente.training.curves import Curves
 from entente.training.fit import Averaging, Course, Machine, fit, forget
 from entente.training.loss import LabelSmoothedCrossEntropy, RDrop
+from entente.training.optimizer import Adam, Muon
 from entente.training.parallel_data import ParallelData
 from entente.training.schedule import LinearDecay
-from entente.training.teacher_forcing import Adam, TeacherForcing, Validation
+from entente.training.teacher_forcing import TeacherForcing, Validation
 from tests.model.networks import VOCABULARY, transformer
 
 CPU = Machine("cpu", 1, {"cpu": "32-true", "cuda": "bf16-mixed"}, None)
@@ -54,8 +55,10 @@ def train(
 ) -> tuple[int, dict[str, torch.Tensor], Curves]:
     """Train a small Transformer with dropout; return the best update, its weights, and the curves.
 
-    `regularised` by R-Drop, and by sentences that are there in three ways.
+    `regularised` by R-Drop, and by sentences that are there in three ways, it is trained by Muon.
     """
+    adam = partial(Adam, beta1=0.9, beta2=0.98, epsilon=1e-9)
+    muon = partial(Muon, beta1=0.9, beta2=0.98, epsilon=1e-9, momentum=0.9, times=2.0)
     loss = partial(RDrop, weight=5.0) if regularised else LabelSmoothedCrossEntropy
     pl.seed_everything(5, verbose=False)
     network = transformer(dropout=0.2).train()
@@ -77,7 +80,7 @@ def train(
     module = TeacherForcing(
         network,
         loss(smoothing=0.1, ignored=PAD),
-        Adam(0.9, 0.98, 1e-9),
+        muon if regularised else adam,
         rate,
         validation,
         seed=5,

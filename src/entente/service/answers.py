@@ -1,9 +1,9 @@
 """What a service is asked and what it answers, over HTTP and as an MLflow model alike."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -114,3 +114,16 @@ def _attention(seen: Attended) -> Attention:
 
 def _listed(pieces: Sequence[str]) -> list[str]:
     return list(pieces)
+
+
+def problems(found: Sequence[Mapping[str, Any]]) -> str:
+    """Say in a line what pydantic found wrong with a question."""
+    return "; ".join(map(_problem, found[:3]))
+
+
+def _problem(found: Mapping[str, Any]) -> str:
+    if found["type"] == "json_invalid":
+        return f"the request is no JSON ({found['ctx']['error']})"
+    place = ".".join(str(part) for part in found["loc"] if part != "body")
+    text = found["msg"].removeprefix("Value error, ")
+    return f"{place}: {text}" if place else str(text)

@@ -1,8 +1,7 @@
 """The service over HTTP: the attention page, translations as JSON, and what page and programs ask for."""
 
 import socket
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -15,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from entente.errors import EntenteError
 from entente.pages.attention import Shown, page, recorded
-from entente.service.answers import Answer, Question, Sentence, Service
+from entente.service.answers import Answer, Question, Sentence, Service, problems
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_BYTES = 1_000_000  # of a request: more than the longest sentences that are answered can take
@@ -82,16 +81,8 @@ async def _told(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, HTTPException):
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
     if isinstance(error, RequestValidationError):
-        return JSONResponse({"error": "; ".join(map(_problem, error.errors()[:3]))}, 422)
+        return JSONResponse({"error": problems(error.errors())}, 422)
     return JSONResponse({"error": str(error)}, 400)
-
-
-def _problem(found: Mapping[str, Any]) -> str:
-    if found["type"] == "json_invalid":
-        return f"the request is no JSON ({found['ctx']['error']})"
-    place = ".".join(str(part) for part in found["loc"] if part != "body")
-    text = found["msg"].removeprefix("Value error, ")
-    return f"{place}: {text}" if place else text
 
 
 class _Bounded:

@@ -1,6 +1,8 @@
 """What can be written to a run, as entries that survive as JSON, and how each reaches MLflow."""
 
+import contextlib
 import json
+import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,6 +17,7 @@ Entry = dict[str, Any]
 Deliver = Callable[[Entry], None]
 
 TABLES = "mlflow.loggedArtifacts"  # the tag by which the UI knows which artifacts are tables
+BLEU = "val_bleu"  # tag of a model's version
 MALFORMED = (400, 404, 409)  # to send the same again would fail again
 
 
@@ -72,6 +75,19 @@ def _dataset(client: MlflowClient, run: str, entry: Entry) -> None:
     client.log_inputs(run, datasets=[DatasetInput(dataset, [InputTag("mlflow.data.context", entry["context"])])])
 
 
+def _register(client: MlflowClient, run: str, entry: Entry) -> None:
+    model, corpus = entry["model"], entry["corpus"]
+    with contextlib.suppress(MlflowException):  # it is there already; if it cannot be made the next call says so
+        client.create_registered_model(model, description="English to French, by the networks of Entente.")
+    if not client.search_model_versions(f"name = '{model}' and run_id = '{run}'"):
+        source = f"{client.get_run(run).info.artifact_uri}/{entry['folder']}"
+        client.create_model_version(model, source, run, {"corpus": corpus, BLEU: f"{entry['bleu']:.4f}"})
+    versions = client.search_model_versions(f"name = '{model}' and tags.corpus = '{corpus}'")
+    best = max(versions, key=lambda version: (float(version.tags[BLEU]), int(version.version)))
+    for alias in ("best", "best-" + re.sub(r"[^\w-]", "-", corpus)):
+        client.set_registered_model_alias(model, alias, best.version)
+
+
 def _table(client: MlflowClient, run: str, entry: Entry) -> None:
     """Append rows to a table artifact (`log_table` does too, by way of pandas and its warnings)."""
     file, rows = entry["file"], entry["rows"]
@@ -101,6 +117,7 @@ WRITERS: dict[str, Callable[[MlflowClient, str, Entry], None]] = {
     "artifact": _artifact,
     "dataset": _dataset,
     "table": _table,
+    "register": _register,
     "status": _status,
 }
 

@@ -63,6 +63,14 @@ class Run:
         self._outbox.put({"what": "artifact", "path": str(path.resolve()), "folder": folder})
         self._outbox.flush(PATIENCE)
 
+    def register(self, model: str, folder: str, *, corpus: str, bleu: float) -> None:
+        """Make the artifacts in `folder` a version of a registered model.
+
+        Of the versions of its corpus the one with the highest validation `bleu` is called best-CORPUS; of the corpus
+        that was registered last it is called best too, for scores of two corpora do not compare.
+        """
+        self._outbox.put({"what": "register", "model": model, "folder": folder, "corpus": corpus, "bleu": bleu})
+
     def dataset(self, name: str, source: str, digest: str, *, context: str, rows: int) -> None:
         """Note what data the run used.
 

@@ -11,20 +11,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from entente.model.seq2seq import Seq2Seq
 from entente.text.batches import Batch
 from entente.text.subwords import PAD
 from entente.training.loss import LabelSmoothedCrossEntropy
-
-
-@dataclass(frozen=True)
-class Adam:
-    """Adam's constants (Kingma and Ba 2015)."""
-
-    beta1: float
-    beta2: float
-    epsilon: float
 
 
 @dataclass(frozen=True)
@@ -37,13 +29,13 @@ class Validation:
 
 
 class TeacherForcing(pl.LightningModule):
-    """Trains a Seq2Seq network with `loss`, Adam and a learning rate `schedule(update)`."""
+    """Trains a Seq2Seq network with `loss`, an optimizer and a learning rate `schedule(update)`."""
 
     def __init__(
         self,
         network: Seq2Seq,
         loss: LabelSmoothedCrossEntropy,
-        adam: Adam,
+        optimizer: Callable[[nn.Module], Optimizer],
         schedule: Callable[[int], float],
         validation: Validation,
         seed: int,
@@ -51,23 +43,17 @@ class TeacherForcing(pl.LightningModule):
         super().__init__()
         self.seed = seed
         self.network, self.loss = network, loss
-        self.adam, self.schedule, self.validation = adam, schedule, validation
+        self.optimizer, self.schedule, self.validation = optimizer, schedule, validation
         self._tokens, self._since, self._paused = 0, time.perf_counter(), 0.0
         self._updates = 0
         self._nll, self._right, self._words = 0.0, 0, 0
         self._hypotheses: list[str] = []
 
     def configure_optimizers(self) -> Any:
-        """Build Adam and the schedule; Lightning calls this."""
-        adam = torch.optim.Adam(
-            self.network.parameters(),
-            lr=1.0,  # the schedule holds the rate itself
-            betas=(self.adam.beta1, self.adam.beta2),
-            eps=self.adam.epsilon,
-            fused=True,
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(adam, self.schedule)
-        return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """Build the optimizer, whose rates are factors of the schedule's; Lightning calls this."""
+        optimizer = self.optimizer(self.network)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make dropout a pure function of seed and batch number, so that an interrupted training resumes exactly."""
@@ -94,7 +80,7 @@ class TeacherForcing(pl.LightningModule):
 
     def configure_gradient_clipping(
         self,
-        optimizer: torch.optim.Optimizer,
+        optimizer: Optimizer,
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
