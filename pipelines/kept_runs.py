@@ -33,6 +33,7 @@ LATER = {
     "training.loss.kind": "cross_entropy",
     "training.optimizer.kind": "adam",
 }
+IDLE = ("training.snapshots",)  # options of a group that decides, on which no result hangs
 RENAMED = {"training.adam.": "training.optimizer."}  # what some archived runs called them
 
 Found = dict[tuple[str, int], Record]  # by ablation and seed
@@ -84,7 +85,7 @@ def _parameters(overrides: tuple[str, ...], conf: Path) -> Mapping[str, str]:
 
 
 def _decisive(parameters: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in parameters.items() if key.split(".")[0] in DECISIVE}
+    return {key: value for key, value in parameters.items() if key.split(".")[0] in DECISIVE and key not in IDLE}
 
 
 def _renamed(key: str) -> str:

@@ -22,6 +22,7 @@ from entente.text.subwords import PAD, Subwords
 from entente.tracking.logger import RunLogger
 from entente.tracking.runs import Run
 from entente.training.curves import Curves
+from entente.training.fit import SNAPSHOTS as FOLDER
 from entente.training.fit import Averaging, Course, Machine, fit, forget
 from entente.training.loss import LOSSES
 from entente.training.optimizer import OPTIMIZERS
@@ -33,6 +34,7 @@ from pipelines.tracked_run import identity, note_data, open_runs, tags
 
 PREPARED, ENCODED, SUBWORDS = Path("data/prepared"), Path("data/encoded"), Path("artifacts/subwords/subwords.model")
 MODEL, CURVES, METRICS = Path("artifacts/model"), Path("artifacts/curves"), Path("artifacts/metrics/train.json")
+SNAPSHOTS = Path("artifacts/snapshots")
 VALIDATED = ("bleu", "accuracy", "perplexity", "loss")
 
 
@@ -102,6 +104,7 @@ def course(updates: int) -> Course:
         log_every=training["log_every"],
         patience=training["validation"]["patience"],
         averaging=averaging and construct(Averaging, averaging, "training.averaging"),
+        snapshots=training["snapshots"],
     )
 
 
@@ -116,6 +119,13 @@ def write_outs(network: Seq2Seq, subwords: Subwords, mark: str, curves: Curves, 
     METRICS.parent.mkdir(parents=True, exist_ok=True)
     figures = {"updates": best, **curves.rows("val", VALIDATED)[best]}
     METRICS.write_text(json.dumps({"val": figures}, indent=2) + "\n", encoding="utf-8")
+
+
+def keep_snapshots(taken: Path) -> None:
+    """Write the folder of the training's moments; where none were asked for it is empty."""
+    with replacing_folder(SNAPSHOTS) as folder:
+        if taken.exists():
+            shutil.copytree(taken, folder, dirs_exist_ok=True)
 
 
 @for_people
@@ -163,6 +173,7 @@ def train(mark: str, checkpoints: Path) -> None:
             loggers=[RunLogger(run), curves],
         )
         write_outs(network, subwords, mark, curves, best)
+        keep_snapshots(checkpoints / FOLDER)
         run.artifact(PARAMETERS)
         run.artifact(MODEL, "model")
     forget(checkpoints)

@@ -192,6 +192,7 @@ def _trained(settings: Settings, folder: Path) -> Clocked:
         log_every=training["log_every"],
         patience=1,
         averaging=construct(Averaging, training["averaging"], "averaging"),
+        snapshots=0,
     )
     machine = Machine("cpu", 1, {"cpu": "32-true"}, None)
     with TemporaryDirectory() as place:

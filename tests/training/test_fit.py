@@ -98,7 +98,7 @@ def train(
             languages=("en", "fr"),
             segmentations=3 if regularised else 1,
         ),
-        course=Course(updates, accumulate, 1.0, 4, checkpoint_every, log_every, patience, Averaging(0.5, 2)),
+        course=Course(updates, accumulate, 1.0, 4, checkpoint_every, log_every, patience, Averaging(0.5, 2), 3),
         machine=CPU,
         checkpoints=checkpoints,
         loggers=[curves],

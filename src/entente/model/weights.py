@@ -48,6 +48,22 @@ def save(network: Seq2Seq, config: Mapping[str, Any], folder: Path) -> None:
         os.replace(folder / f"{name}.part", folder / name)
 
 
+def save_snapshot(network: Seq2Seq, file: Path) -> None:
+    """Write the weights alone, in 16 bits, all or nothing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}
+    part = file.with_name(f"{file.name}.part")
+    save_file(tensors, part)
+    os.replace(part, file)
+
+
+def load_snapshot(folder: Path, file: Path) -> Seq2Seq:
+    """Load the network of the model in `folder` as it was when `file` was written."""
+    network = load(folder)
+    network.load_state_dict(load_file(file))
+    return network
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Return what `config.json` in a model's folder says; EntenteError where there is no model."""
     try:

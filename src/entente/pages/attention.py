@@ -19,7 +19,12 @@ from entente.text.cleaning import normalise
 from entente.text.corpus import replacing
 from entente.translator import Attended, Translator
 
-SCRIPTS = ("subwords.js", "network.js", "search.js", "view.js", "panel.js", "more.js", "main.js")
+SCRIPTS = ("subwords.js", "network.js", "search.js", "view.js", "panel.js", "more.js", "film.js", "main.js")
+TITLE = "Where a Transformer looks"
+LEAD = (
+    "Every word gathers from other words, by weights that sum to 1. Point at a word, or walk with the arrow keys, to "
+    "see from which; choose a head below."
+)
 # What network.js has; of each option of config.json, the kinds.
 ALIVE: Mapping[str, Sequence[str]] = {
     "encoder_positions": ("none", "sinusoidal", "learned", "rotary"),
@@ -69,7 +74,14 @@ def page(models: Sequence[Shown], sentences: Sequence[str], *, served: bool) -> 
         "decoding": search,
         "models": [_model(model, clean) for model in models],
     }
+    return written(content, TITLE, LEAD)
+
+
+def written(content: Mapping[str, Any], title: str, lead: str) -> str:
+    """Return the page of what main.js is to show, under a title and a line of introduction."""
     parts = {
+        "title": title,
+        "lead": lead,
         "style": _source("page.css"),
         "script": "\n".join(map(_source, SCRIPTS)),
         # Nothing in the data may end the element that it stands in.

@@ -11,7 +11,7 @@ const UNITS = { words: "words", pieces: "fragments" };
 const $ = (id) => document.getElementById(id);
 
 const asked = { sentence: "" }; // as it was when a person asked, not as the field is being edited
-const chosen = { kind: KINDS[2], view: "arcs", unit: "words", layer: null, head: "mean" };
+const chosen = { kind: KINDS[2], view: "arcs", unit: "words", layer: null, head: "mean", frame: 0 };
 const taken = { mask: true, positions: true, off: "", cut: null }; // cut: [from, to], words as they are written
 
 function bytes(text) {
@@ -32,9 +32,9 @@ function half(bits) {
 
 /** A model of the page: the network itself where it runs here, else what was recorded of it. */
 class Model {
-  constructor({ name, network, tensors, subwords, why, recorded }) {
-    Object.assign(this, { name, why, recorded, memo: {} });
-    this.subwords = new Subwords(subwords);
+  constructor({ name, network, tensors, subwords, why, recorded, frames }) {
+    Object.assign(this, { name, why, recorded, frames, memo: {} });
+    if (subwords) this.subwords = new Subwords(subwords);
     if (tensors) {
       const unpacked = Object.entries(tensors).map(([key, [shape, text]]) => [key, { shape, data: numbers(text, half) }]);
       this.network = new Network(network, Object.fromEntries(unpacked));
@@ -47,7 +47,7 @@ class Model {
 
   /** Look at what was asked, with what is taken away: {seen, problem}; computed once, however often it is drawn. */
   look() {
-    const what = JSON.stringify([asked, taken]);
+    const what = JSON.stringify([asked, taken, chosen.frame]);
     if (this.memo.what !== what) this.memo = { what, ...(this.network ? this.run() : this.recall()) };
     return this.memo;
   }
@@ -78,7 +78,8 @@ class Model {
   }
 
   recall() {
-    const found = Object.hasOwn(this.recorded, asked.sentence) && this.recorded[asked.sentence];
+    const records = this.frames ? this.frames[chosen.frame].recorded : this.recorded;
+    const found = Object.hasOwn(records, asked.sentence) && records[asked.sentence];
     if (!found) return { problem: this.unheard ?? `${this.why}: only recorded sentences can be seen.` };
     const { translation, source, heard, written, maps } = found;
     const layers = Object.entries(maps).map(([kind, { shape: [L, heads, queries, keys], weights }]) => {
@@ -204,6 +205,7 @@ for (const [place, names, key] of [["kinds", NAMES, "kind"], ["views", VIEWS, "v
   radios(place, names, key);
 }
 switches();
+if (models[0].frames) slider(models[0].frames);
 $("ask").addEventListener("submit", async (event) => {
   event.preventDefault();
   asked.sentence = normalise($("sentence").value);

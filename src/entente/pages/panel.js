@@ -89,7 +89,7 @@ function button({ value, text, sheet }, layer, isChosen, said, number) {
 /** How rare a piece is: its number, for frequent ones are numbered first; one that is spelt in bytes is rarest. */
 function rank(model, seen, place) {
   const piece = (chosen.kind === KINDS[1] ? seen.heard : seen.source)[place];
-  return model.subwords.ids.get(piece) ?? Infinity;
+  return model.subwords?.ids.get(piece) ?? Infinity;
 }
 
 /** The row of another model's view that is the same word, the same time it occurs; null where there is none. */

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
@@ -24,10 +24,13 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from entente.errors import EntenteError
 from entente.memory import keep_memory
+from entente.model.seq2seq import Seq2Seq
 from entente.training.parallel_data import ParallelData
 from entente.training.progress import Progress
+from entente.training.snapshots import Snapshots, moments
 from entente.training.teacher_forcing import TeacherForcing
 
+SNAPSHOTS = "snapshots"  # folder among the checkpoints
 _BLEU = "val/bleu"
 
 
@@ -78,6 +81,7 @@ class Course:
     log_every: int
     patience: int
     averaging: Averaging | None
+    snapshots: int  # moments of the training that are kept to be looked at
 
 
 class _BetweenValidations(ModelCheckpoint):
@@ -103,6 +107,11 @@ class _MovingAverage(WeightAveraging):
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """Say whether the average moves after update `step_idx`, counted from 0; Lightning asks."""
         return step_idx is not None and step_idx % self._every == 0
+
+    def network(self) -> Seq2Seq:
+        """Return the network with the averaged weights."""
+        assert self._average_model is not None  # since the training began
+        return cast("TeacherForcing", self._average_model.module).network
 
 
 def fit(
@@ -141,7 +150,7 @@ def fit(
         num_sanity_val_steps=0,
         log_every_n_steps=course.log_every,
         logger=list(loggers),
-        callbacks=[Progress(), best, *_callbacks(course, checkpoints)],
+        callbacks=[Progress(), best, *_callbacks(course, checkpoints, module)],
         use_distributed_sampler=False,
         enable_model_summary=False,
         enable_progress_bar=False,
@@ -153,12 +162,13 @@ def fit(
     return _restore_best(module, Path(best.best_model_path))
 
 
-def _callbacks(course: Course, checkpoints: Path) -> list[Callback]:
+def _callbacks(course: Course, checkpoints: Path, module: TeacherForcing) -> list[Callback]:
     stop = EarlyStopping(monitor=_BLEU, mode="max", patience=course.patience)
+    average = _MovingAverage(course.averaging) if course.averaging else None
+    translates = average.network if average else lambda: module.network
+    kept = Snapshots(checkpoints / SNAPSHOTS, moments(course.updates, course.snapshots), translates)
     callbacks = [_BetweenValidations(course, checkpoints), stop]
-    if course.averaging is None:
-        return callbacks
-    return [*callbacks, _MovingAverage(course.averaging)]
+    return [*callbacks, average, kept] if average else [*callbacks, kept]
 
 
 @contextmanager

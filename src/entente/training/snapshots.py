@@ -1,0 +1,30 @@
+"""Moments of a training, kept to be looked at later: what the network knew, and when."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
+
+from entente.model.seq2seq import Seq2Seq
+from entente.model.weights import save_snapshot
+
+RATIO = 0.55  # of the updates before the next moment: most is learnt early
+
+
+def moments(updates: int, count: int) -> list[int]:
+    """Return after which of so many updates the `count` snapshots are taken; the end of the training is not one."""
+    return sorted({max(1, round(updates * RATIO**number)) for number in range(1, count + 1)} - {updates})
+
+
+class Snapshots(Callback):
+    """Saves the network `network()` after each of the `updates`, as UPDATES.safetensors with leading zeros."""
+
+    def __init__(self, folder: Path, updates: list[int], network: Callable[[], Seq2Seq]) -> None:
+        self._folder, self._updates, self._network = folder, set(updates), network
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Save, where it is time; a training that is resumed saves the same again."""
+        if trainer.global_step in self._updates:
+            save_snapshot(self._network(), self._folder / f"{trainer.global_step:07}.safetensors")
