@@ -110,7 +110,9 @@ def test_runs_that_are_missing_are_named(tmp_path: Path) -> None:
     write_archive(tmp_path / "claims.tar.xz", {})
     with pytest.MonkeyPatch.context() as patch:
         stand_in(ROOT, patch)
-        with pytest.raises(EntenteError, match=r"lacks runs .*: additive_attention, .*, one_vector, .*`python -m pipelines\.claims`"):
+        with pytest.raises(
+            EntenteError, match=r"lacks runs .*: additive_attention, .*, one_vector, .*`python -m pipelines\.claims`"
+        ):
             guide.archived(tmp_path / "claims.tar.xz", tmp_path)
 
 

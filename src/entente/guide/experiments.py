@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from entente.errors import EntenteError
 from entente.evaluation.claims import RNNS, SHORT
-from entente.evaluation.comparison import BASELINE, Row
+from entente.evaluation.comparison import BASELINE, LEVEL, Row
 from entente.evaluation.markdown import table
 from entente.evaluation.outcomes import Outcome
 from entente.guide.template import Verb, listed, number
@@ -88,7 +88,7 @@ TABLES: Mapping[str, Asked] = {
 
 def of_tables(rows: Mapping[str, Sequence[Row]]) -> dict[str, Verb]:
     """Return the verbs that speak of comparisons: `worse`, `better` and `undecided` must be right; `mean`;
-    `short`, the words of the longest sentences that some were trained on.
+    `level`, where a difference counts; `short`, the words of the longest sentences that some were trained on.
     """
 
     def row(name: str, ablation: str) -> Row:
@@ -111,6 +111,7 @@ def of_tables(rows: Mapping[str, Sequence[Row]]) -> dict[str, Verb]:
         **verdicts,
         "mean": lambda name, ablation: f"{row(name, ablation).mean:.1f}",
         "short": lambda: str(SHORT),
+        "level": lambda: f"{LEVEL:g}",
     }
 
 

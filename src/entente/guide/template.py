@@ -73,8 +73,12 @@ def _class(module: str, name: str) -> str:
 
 def _code(module: str, *names: str) -> str:
     """Show the code of classes, functions or methods as it stands in `entente.MODULE`."""
-    shown = [textwrap.dedent(inspect.getsource(_named(module, name))).rstrip() for name in names]
-    return "\n".join(["```python", "\n\n".join(shown), "```"])
+    shown = []
+    for name in names:
+        source = textwrap.dedent(inspect.getsource(_named(module, name))).rstrip()
+        owner, dot, _ = name.rpartition(".")
+        shown.append(f"# of {owner}\n{source}" if dot else source)
+    return "\n".join(["```python", "\n\n\n".join(shown), "```"])  # as `ruff format` has it
 
 
 def _named(module: str, name: str) -> Callable[..., object]:

@@ -74,7 +74,7 @@ def _sizes(translator: Translator, folder: Path) -> dict[str, str]:
 def _origin(fingerprint: str, file: Path) -> str:
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     return (
-        "The trained model of this page is that of the default recipe, as `dvc repro` makes it: fingerprint of "
+        "The trained model of these pages is that of the default recipe, as `dvc repro` makes it: fingerprint of "
         f"configuration, data and sources `{fingerprint}`, weights' sha256 `{digest}…`. Another machine sums in "
         "another order, and has other last digits."
     )
