@@ -11,7 +11,7 @@ from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
-from entente.decoding.translator import Decoding
+from entente.decoding.settings import Decoding
 from entente.errors import EntenteError, for_people
 from entente.evaluation import figures, markdown
 from entente.evaluation.comparison import BASELINE, Row, compare
@@ -21,14 +21,12 @@ from entente.guide import drawings, experiments, template
 from entente.guide.experiments import TABLES
 from entente.guide.template import Verb
 from entente.guide.trained import Draw, trained
-from entente.options import construct
 from entente.text.corpus import replacing
 from entente.text.grammar.lexicon import read_lexicon
 from entente.tracking.archive import read_archive
 from entente.tracking.records import Record
 from entente.tracking.store import root
 from pipelines.claims import KEPT, LEDGER, latest_benchmark, speeds
-from pipelines.compose import CONF, compose, plain
 from pipelines.kept_runs import Found, origin, origins, runs
 from pipelines.report import GRAMMAR, lengths, outcome
 
@@ -69,8 +67,7 @@ class Kept:
 @for_people
 def main() -> None:
     """Write the guide."""
-    decoding = construct(Decoding, plain(compose([], root() / CONF))["decoding"], "decoding")
-    model = trained(root() / MODEL, decoding, things())
+    model = trained(root() / MODEL, Decoding(), things())
     with tempfile.TemporaryDirectory() as place:
         verbs, drawn = archived(root() / KEPT, Path(place))
         write(root() / GUIDE, verbs | {"model": model.facts.__getitem__}, {**drawn, **model.figures})

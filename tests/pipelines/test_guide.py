@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from entente.decoding.translator import Decoding, Translator
+from entente.decoding.settings import Decoding
+from entente.decoding.translator import Translator
 from entente.errors import EntenteError
 from entente.guide import demonstrations, experiments, template
 from entente.guide.template import PAGES, Verb
@@ -17,7 +18,7 @@ from pipelines import claims, guide
 from tests.pipelines.conftest import stand_in
 from tests.pipelines.thimble import ROOT
 
-DECODING = Decoding(beam=2, length_penalty=0.6, max_length_factor=1.5, max_length_offset=15, batch_tokens=2048)
+NOUNS = {"cat": False, "dog": False, "house": True}  # pieces of the small model
 STALE = "run `python -m pipelines.guide`, look at what changed in docs/guide/, and commit it"
 
 Told = tuple[dict[str, Verb], dict[str, Draw]]
@@ -32,20 +33,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 
 @pytest.fixture(scope="module")
-def model(built: Path) -> Path:
-    return built / "artifacts/model"
-
-
-@pytest.fixture(scope="module")
-def looked_into(model: Path) -> Trained:
-    with pytest.MonkeyPatch.context() as patch:
-        stand_in(ROOT, patch)
-        return trained(model, DECODING, guide.things())
+def looked_into(model_folder: Path) -> Trained:
+    return trained(model_folder, Decoding(max_length_factor=0, max_length_offset=8), NOUNS)
 
 
 @pytest.fixture
-def translator(model: Path) -> Translator:
-    return Translator.load(model, "cpu", DECODING)
+def translator(model_folder: Path) -> Translator:
+    return Translator.load(model_folder, "cpu", Decoding())
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -139,22 +133,22 @@ def test_a_head_followed_by_hand_is_what_the_network_computes(translator: Transl
     assert len(look.pieces) == len(look.weights)
 
 
-def test_demonstrations_show_the_laws(translator: Translator, model: Path) -> None:
-    unplaced = demonstrations.altered(model, {"encoder_positions": {"kind": "none"}})
+def test_demonstrations_show_the_laws(translator: Translator, model_folder: Path) -> None:
+    unplaced = demonstrations.altered(model_folder, {"encoder_positions": {"kind": "none"}})
     orders = demonstrations.CHASED, demonstrations.REVERSED
     assert demonstrations.reordered(translator, unplaced, *orders).nearest < 1e-12
-    assert demonstrations.reordered(translator, weights.load(model), *orders).nearest > 1e-3
+    assert demonstrations.reordered(translator, weights.load(model_folder), *orders).nearest > 1e-3
 
-    departures = demonstrations.additivity(translator, weights.load(model), "She is not happy.")
+    departures = demonstrations.additivity(translator, weights.load(model_folder), "She is not happy.")
     assert {name: share < 1e-12 for name, share in departures.items()} == {
         name: name.startswith("attention") for name in departures
     }
-    lines = demonstrations.along(translator, weights.load(model), "She is not happy.", 5)
+    lines = demonstrations.along(translator, weights.load(model_folder), "She is not happy.", 5)
     straight = dict(lines.pop("attention, in its values"))
     assert list(straight.values()) == pytest.approx(list(straight), abs=1e-12)
     assert all(dict(line)[1] == pytest.approx(1) and dict(line)[-2] > -1.9 for line in lines.values())
 
-    unmasked = demonstrations.altered(model, {"kind": "unmasked_transformer"})
+    unmasked = demonstrations.altered(model_folder, {"kind": "unmasked_transformer"})
     sentences = demonstrations.RELATIVE, "Le chat dort."
     assert demonstrations.leak(translator, translator.network, *sentences) < 1e-5
     assert demonstrations.leak(translator, unmasked, *sentences) > 1e-3

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from entente.decoding.translator import Decoding, Translator
+from entente.decoding.settings import Decoding
+from entente.decoding.translator import Translator
 from entente.evaluation.attention_maps import readable
 from entente.evaluation.markdown import table
 from entente.guide import demonstrations as shown
@@ -67,7 +68,7 @@ def _sizes(translator: Translator, folder: Path) -> dict[str, str]:
         "vocabulary": f"{config['vocabulary']:,}",
         "parameters": f"{sum(one.numel() for one in translator.network.parameters()):,}",
         "clocks": f"{network['width'] // 2}",
-        "origin": _origin(config["fingerprint"], folder / weights.WEIGHTS),
+        "origin": _origin(config.get("fingerprint", "unknown"), folder / weights.WEIGHTS),
     }
 
 
@@ -106,7 +107,7 @@ def _followed(look: Look) -> dict[str, str]:
         scaled = product / look.q.shape[0] ** 0.5
         cells = [piece, f"{key} …", _signed(product), _signed(scaled), f"{weight:.3f}"]
         rows.append([f"**{cell}**" for cell in cells] if place == look.key else cells)
-    header = ["key", f"its first {_FIRST} numbers", "$q \\cdot k$", "$q \\cdot k / \\sqrt{K}$", "weight"]
+    header = ["key", f"its first {_FIRST} numbers", "$q \\cdot k$", "$q \\cdot k / \\sqrt{d_k}$", "weight"]
     return {
         "layer": str(look.layer),
         "head": str(look.head),
