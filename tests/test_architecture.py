@@ -10,13 +10,17 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {"text": 1, "model": 1, "training": 2, "decoding": 2, "evaluation": 2}
-FLOORS |= {"export": 2, "translator": 3, "pages": 4, "service": 5, "tracking": 6, "commands": 6}
+FLOORS |= {"export": 2, "translator": 3, "pages": 4, "guide": 4, "service": 5, "tracking": 6, "commands": 6}
 GROUND = {"entente", "entente.device", "entente.errors", "entente.options", "entente.fingerprint", "entente.memory"}
 HOMES = {
     "sentencepiece": {"src/entente/text/subwords.py"},
     "sacrebleu": {"src/entente/evaluation/scores.py"},
     "sacremoses": {"src/entente/evaluation/scores.py"},
-    "matplotlib": {"src/entente/evaluation/attention_maps.py", "src/entente/evaluation/figures.py"},
+    "matplotlib": {
+        "src/entente/evaluation/attention_maps.py",
+        "src/entente/evaluation/figures.py",
+        "src/entente/guide/drawings.py",
+    },
     "scipy": {"src/entente/evaluation/comparison.py"},
     "safetensors": {"src/entente/model/weights.py"},
     "ctranslate2": {"src/entente/export/ctranslate2.py"},
