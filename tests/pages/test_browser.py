@@ -304,3 +304,26 @@ def test_a_network_without_a_mask_is_not_said_to_have_one(browser: Chrome, make:
         browser.find_element(By.CSS_SELECTOR, f"input[value={value}]").click()
     assert all_of(browser, ".heat canvas")
     assert not all_of(browser, ".key")
+
+
+def test_sixty_words_are_drawn_once_and_pointing_at_one_draws_nothing_anew(
+    browser: Chrome, make: Make, page: Path
+) -> None:
+    """What makes a page scroll smoothly, without a clock: few elements, and none made anew as one moves over it."""
+    write([make(options(), "unigram")], [" ".join(["I love you."] * 16)], page)
+    browser.get(page.as_uri())
+    browser.find_element(By.CSS_SELECTOR, "input[value=encoder_self_attention]").click()
+    looking = all_of(browser, ".looking button")
+    assert len(looking) > 60
+    assert len(all_of(browser, "*")) < 6000
+    browser.execute_script(
+        """window.made = 0;
+        new MutationObserver((all) => all.forEach(({ addedNodes }) => addedNodes.forEach((node) =>
+          (made += node.nodeType === 1 && !node.classList.contains("share"))))).observe(document.body,
+          { childList: true, subtree: true });"""
+    )
+    for word in looking[3:40:12]:
+        ActionChains(browser).scroll_to_element(word).move_to_element(word).perform()
+        assert word.get_attribute("aria-current") == "true"
+    assert browser.execute_script("return made") == 0
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")

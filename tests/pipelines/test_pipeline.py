@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from entente.decoding.settings import Decoding
 from entente.decoding.translator import Translator
 from entente.text.corpus import read_references
-from pipelines import attend, dissect, evaluate, train, tune_decoding
+from pipelines import attend, dissect, evaluate, film, train, tune_decoding
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,10 +65,21 @@ def test_each_head_layer_and_kind_of_attention_is_put_out_once(there: Path) -> N
     }
 
 
+def test_a_film_has_the_moments_of_the_training_and_its_end(there: Path) -> None:
+    moments = [int(file.stem) for file in sorted((there / "artifacts/snapshots").iterdir())]
+    assert moments
+    page = (there / "artifacts/film.html").read_text(encoding="utf-8")
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    best = json.loads((there / "artifacts/metrics/train.json").read_text())["val"]["updates"]
+    frames = data["models"][0]["frames"]
+    assert [frame["updates"] for frame in frames] == [*moments, best]
+    assert all(frame["recorded"].keys() == {"The cat sleeps."} and len(frame["right"]) > 10 for frame in frames)
+
+
 def test_a_forced_rerun_makes_the_same_bytes(there: Path) -> None:
     before = outs(there)
-    for stage in (train, attend, dissect, evaluate):
-        for folder in ("curves", "model", "attention", "dissection", "evaluation"):
+    for stage in (train, attend, film, dissect, evaluate):
+        for folder in ("curves", "model", "snapshots", "attention", "dissection", "evaluation"):
             if stage is train:
                 shutil.rmtree(there / "artifacts" / folder)
         stage.main()

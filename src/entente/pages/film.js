@@ -37,6 +37,7 @@ function slider(frames) {
     running = setInterval(() => (chosen.frame + 1 < frames.length ? show(chosen.frame + 1) : halt()), PAUSE);
   });
   $("film").hidden = false;
+  $("ask").querySelector("button").textContent = "Show"; // a film translates nothing
   $("film").append(element("div", { className: "moments" }, play, range, label), table);
   chosen.frame = frames.length - 1;
   show(chosen.frame);
@@ -63,7 +64,7 @@ function learnt(frames, show) {
     head.scope = "row";
     return element("tr", {}, head, ...frames.map(({ right }, number) => {
       const made = cell("td", String(Math.round(right[name])), number);
-      made.style.setProperty("--weight", (0.0075 * right[name]).toFixed(3));
+      made.style.setProperty("--weight", (0.006 * right[name]).toFixed(3));
       return made;
     }));
   });
