@@ -34,12 +34,13 @@ def main() -> None:
 
 
 def _moments() -> Iterator[tuple[int, Translator]]:
-    """Yield the moments of the training in order, the weights that were chosen last: updates, and what translates."""
+    """Yield the moments before that of the weights which were chosen, and that one: updates, and what translates."""
+    best = json.loads(METRICS.read_text(encoding="utf-8"))["val"]["updates"]
     whole = Translator.load(MODEL, "auto", construct(Decoding, read("decoding"), "decoding"))
-    for file in tqdm(sorted(SNAPSHOTS.glob("*.safetensors")), "filming", delay=2, unit=" frames"):
+    earlier = [file for file in sorted(SNAPSHOTS.glob("*.safetensors")) if int(file.stem) < best]
+    for file in tqdm(earlier, "filming", delay=2, unit=" frames"):
         network = load_snapshot(MODEL, file)
         yield int(file.stem), Translator(network, whole.subwords, whole.decoding, whole.device)
-    best = json.loads(METRICS.read_text(encoding="utf-8"))["val"]["updates"]
     yield best, whole
 
 

@@ -5,23 +5,30 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from entente.errors import for_people
-from entente.tracking.registry import package
-from pipelines.parameters import read
+from entente.fingerprint import fingerprint
+from entente.tracking.registry import package, signature
+from pipelines.parameters import inputs, read
 from pipelines.tracked_run import evaluated_run
 
 MODEL, METRICS = Path("artifacts/model"), Path("artifacts/metrics/train.json")
+REFERENCES, REGISTERED = Path("data/prepared/val.references.jsonl"), Path("artifacts/registered.json")
 NAME = "entente-en-fr"
 
 
 @for_people
 def main() -> None:
-    """Register the model, as a version that its training's run made; the best of its corpus is called so."""
+    """Register the model, as a version that its training's run made; say in artifacts/registered.json as what."""
+    corpus, settings = read("corpus")["name"], read("training.validation")
     bleu = json.loads(METRICS.read_text(encoding="utf-8"))["val"]["bleu"]
-    with evaluated_run(MODEL) as run, TemporaryDirectory() as place:
+    folder = f"served-{fingerprint(*inputs('register'))[:8]}"  # of the code that serves it too
+    judged = fingerprint({"corpus": corpus} | settings, [REFERENCES])
+    with TemporaryDirectory() as place, evaluated_run(MODEL) as run:  # which still reads the place as it ends
         packaged = Path(place, "served")
         package(MODEL, packaged)
-        run.artifact(packaged, "served")
-        run.register(NAME, "served", corpus=read("corpus")["name"], bleu=bleu)
+        run.artifact(packaged, folder)
+        run.register(NAME, folder, corpus=corpus, judged=judged, bleu=bleu)
+    told = {"model": NAME, "corpus": corpus, "val_bleu": bleu, "signature": signature().to_dict()}
+    REGISTERED.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,8 +22,7 @@ from entente.text.subwords import PAD, Subwords
 from entente.tracking.logger import RunLogger
 from entente.tracking.runs import Run
 from entente.training.curves import Curves
-from entente.training.fit import SNAPSHOTS as FOLDER
-from entente.training.fit import Averaging, Course, Machine, fit, forget
+from entente.training.fit import MOMENTS, Averaging, Course, Machine, fit, forget
 from entente.training.loss import LOSSES
 from entente.training.optimizer import OPTIMIZERS
 from entente.training.parallel_data import ParallelData
@@ -173,7 +172,7 @@ def train(mark: str, checkpoints: Path) -> None:
             loggers=[RunLogger(run), curves],
         )
         write_outs(network, subwords, mark, curves, best)
-        keep_snapshots(checkpoints / FOLDER)
+        keep_snapshots(checkpoints / MOMENTS)
         run.artifact(PARAMETERS)
         run.artifact(MODEL, "model")
     forget(checkpoints)

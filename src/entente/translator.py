@@ -11,7 +11,7 @@ from entente.text.subwords import BOS, EOS
 
 @dataclass(frozen=True, slots=True)
 class Attended:
-    """A sentence, its translation and the attention of every layer and head as the network wrote it.
+    """A sentence, its translation and the attention of every layer and head as the network is made to write it.
 
     `source` are the pieces read, `heard` those that the decoder was given, `written` those it answered, one further on.
     A map has the kind, its rows (who looks), its columns (at whom) and the weights (L, H, rows, columns).
@@ -41,12 +41,19 @@ class Translator(Searching):
         """
         for sentence in map(normalise, sentences):
             [translation] = self.translate([sentence])
-            source, target = self.subwords.encode([sentence, translation])
-            yield Attended(
-                sentence,
-                translation,
-                self.subwords.pieces([*source, EOS]),
-                self.subwords.pieces([BOS, *target]),
-                self.subwords.pieces([*target, EOS]),
-                attention_maps(self.network, self.subwords, source, target),
-            )
+            yield self.look(sentence, translation)
+
+    def look(self, sentence: str, translation: str) -> Attended:
+        """Return what every word looks at as the network reads a sentence and is made to write this translation.
+
+        Raises EntenteError where one is longer than the network reads at once.
+        """
+        source, target = self.subwords.encode([normalise(sentence), translation])
+        return Attended(
+            normalise(sentence),
+            translation,
+            self.subwords.pieces([*source, EOS]),
+            self.subwords.pieces([BOS, *target]),
+            self.subwords.pieces([*target, EOS]),
+            attention_maps(self.network, self.subwords, source, target),
+        )

@@ -72,7 +72,7 @@ def test_a_film_has_the_moments_of_the_training_and_its_end(there: Path) -> None
     data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
     best = json.loads((there / "artifacts/metrics/train.json").read_text())["val"]["updates"]
     frames = data["models"][0]["frames"]
-    assert [frame["updates"] for frame in frames] == [*moments, best]
+    assert [frame["updates"] for frame in frames] == [*(moment for moment in moments if moment < best), best]
     assert all(frame["recorded"].keys() == {"The cat sleeps."} and len(frame["right"]) > 10 for frame in frames)
 
 

@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from packaging.requirements import Requirement
 
+from entente.tracking import registry
 from entente.tracking.registry import EXAMPLE, NEEDED
 from entente.translator import Translator
 from pipelines import evaluate, register
@@ -56,8 +57,10 @@ def registered(client: MlflowClient, there: Path) -> Path:
 
 
 def test_one_version_for_one_training_and_the_best_is_called_so(client: MlflowClient, registered: Path) -> None:
+    before = Path("artifacts/registered.json").read_bytes()
     register.main()
     evaluate.main()
+    assert Path("artifacts/registered.json").read_bytes() == before
     (version,) = client.search_model_versions(f"name = '{register.NAME}'")
     assert aliases(client) == {"best": "1", "best-grammar": "1"}
     run = client.get_run(str(version.run_id))
@@ -74,12 +77,39 @@ def test_of_one_corpus_the_best_of_another_the_latest(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
     client = MlflowClient(f"sqlite:///{tmp_path / 'other.db'}")
     runs = open_runs()
+    client.create_registered_model(register.NAME)
+    client.create_model_version(register.NAME, str(tmp_path), None, {"judged": "a"})  # somebody else's
     for number, (corpus, bleu) in enumerate([("a", 50.0), ("a", 40.0), ("b c", 30.0), ("a", 20.0)], start=1):
         with runs.train("tiny", str(number), {}, {}, resume=False) as run:
             run.artifact(Path("params.yaml"), "served")
-            run.register(register.NAME, "served", corpus=corpus, bleu=bleu)
-        assert aliases(client)["best"] == {1: "1", 2: "1", 3: "3", 4: "1"}[number]
-    assert aliases(client) == {"best": "1", "best-a": "1", "best-b-c": "3"}
+            run.register(register.NAME, "served", corpus=corpus, judged=corpus, bleu=bleu)
+        assert aliases(client)["best"] == {1: "2", 2: "2", 3: "4", 4: "2"}[number]
+    assert aliases(client) == {"best": "2", "best-a": "2", "best-b-c": "4"}
+
+
+def test_what_the_store_lacks_is_registered_with_the_next_run(
+    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store goes away while the model is packed: what was packed is kept, and delivered later."""
+    database = tmp_path / "other.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    whole = registry.package
+
+    def pull_the_plug(model: Path, place: Path) -> None:
+        whole(model, place)
+        database.rename(tmp_path / "away.db")
+        database.mkdir()  # SQLite would make a new one
+
+    monkeypatch.setattr("pipelines.register.package", pull_the_plug)
+    register.main()
+    database.rmdir()
+    (tmp_path / "away.db").rename(database)
+    client = MlflowClient(f"sqlite:///{database}")
+    assert not client.search_registered_models()
+    open_runs().find("anything")
+    assert aliases(client)["best"] == "1"
+    version = client.get_model_version_by_alias(register.NAME, "best")
+    assert (Path(str(version.source).removeprefix("file://")) / "MLmodel").exists()
 
 
 def test_it_translates_whatever_shape_sentences_come_in(registered: Path, there: Path) -> None:

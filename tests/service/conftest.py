@@ -11,7 +11,7 @@ import uvicorn
 from entente.decoding.settings import Decoding
 from entente.model.weights import build
 from entente.pages.attention import Shown
-from entente.service.app import LOOPBACK, app
+from entente.service.app import app, names
 from entente.text.subwords import Subwords
 from entente.translator import Translator
 from tests.model.networks import options, recurrent_options
@@ -35,7 +35,7 @@ def shown(subwords_model: Path) -> list[Shown]:
 def url(shown: list[Shown]) -> Iterator[str]:
     """Where a real server answers."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app(shown, ["I love you."], LOOPBACK), log_level="warning"))
+        server = uvicorn.Server(uvicorn.Config(app(shown, ["I love you."], names("127.0.0.1")), log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         while not server.started:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import requests
 
-from entente.pages.attention import Shown
-from entente.service.answers import MOST_CHARACTERS, MOST_LOOKED_AT, MOST_SENTENCES
-from entente.service.app import MOST_BYTES
+from entente.pages.attention import TITLE, Shown
+from entente.service.answers import MOST_CHARACTERS, MOST_SENTENCES, MOST_WORK
+from entente.service.app import MOST_BYTES, names
 from entente.translator import Translator
 from tests.conftest import SENTENCES
 
@@ -81,7 +81,7 @@ def test_many_who_ask_at_once_have_the_answers_of_one_alone(url: str) -> None:
         ({"sentences": ["a"], "beam": 1000}, "beam: Input should be less than or equal to"),
         ({"sentences": ["a"], "beam": 2, "n_best": 3}, "n_best is 3, and the beam 2: ask for fewer"),
         ({"sentences": ["a"], "length_penalty": "much"}, "length_penalty: Input should be a valid number"),
-        ({"sentences": ["a"] * (MOST_LOOKED_AT + 1), "attention": True}, f"at most {MOST_LOOKED_AT} at once"),
+        ({"sentences": ["cat " * 100] * 80, "beam": 32}, f"a beam of 32: ask for at most {MOST_WORK // 32} at once"),
         ({"sentences": ["a"], "bean": 3}, "bean: Extra inputs are not permitted"),
         ([], "Input should be a valid dictionary"),
     ],
@@ -98,6 +98,27 @@ def test_a_sentence_that_the_network_cannot_read_is_told_too(url: str) -> None:
     assert "this model reads at most 200" in reply.json()["error"]
 
 
+def test_attention_that_fills_the_memory_is_refused(url: str) -> None:
+    question = {"sentences": ["cat dog " * 12] * 60, "attention": True}
+    reply = requests.post(f"{url}/translate", json=question, timeout=60)
+    assert reply.status_code == 400
+    assert reply.json()["error"] == "the attention is more than 1,000,000 numbers: ask for fewer sentences at once"
+
+
+@pytest.mark.parametrize(
+    ("host", "called", "not_called"),
+    [
+        ("127.0.0.1", "localhost", "*"),
+        ("::1", "[::1]", "*"),
+        ("127.0.0.2", "127.0.0.2", "*"),
+        ("0.0.0.0", "*", "[::1]"),
+    ],
+)
+def test_on_the_loopback_it_has_the_names_of_the_loopback_alone(host: str, called: str, not_called: str) -> None:
+    assert called in names(host)
+    assert not_called not in names(host)
+
+
 def test_what_is_no_json_or_too_long_or_not_there_is_refused(url: str) -> None:
     kind = {"Content-Type": "application/json"}
     reply = requests.post(f"{url}/translate", data="nonsense", headers=kind, timeout=60)
@@ -105,7 +126,7 @@ def test_what_is_no_json_or_too_long_or_not_there_is_refused(url: str) -> None:
     assert reply.json()["error"].startswith("the request is no JSON")
     parts = (b" " * 10_000 for _ in range(MOST_BYTES // 10_000 + 1))  # no length told beforehand
     reply = requests.post(f"{url}/translate", data=parts, headers=kind, timeout=60)
-    assert (reply.status_code, reply.json()["error"]) == (413, "a request has at most 1,000,000 bytes: ask in several")
+    assert (reply.status_code, reply.json()["error"]) == (413, "a request has at most 3,000,000 bytes: ask in several")
     assert requests.get(f"{url}/nowhere", timeout=60).json() == {"error": "Not Found"}
     assert requests.get(url, headers={"Host": "evil.example"}, timeout=60).status_code == 400
 
@@ -117,7 +138,7 @@ def test_the_command_serves_until_ctrl_c_and_says_where(model_folder: Path) -> N
         line = process.stdout.readline()
         found = re.match(r"(http://127\.0\.0\.1:(\d+)/) ", line)
         assert found, line
-        assert "<title>Attention</title>" in requests.get(found[1], timeout=60).text
+        assert f"<title>{TITLE}</title>" in requests.get(found[1], timeout=60).text
         taken = subprocess.run([*command, found[2]], capture_output=True, text=True, check=False)
         assert taken.returncode == 1
         assert re.search(rf"error: cannot serve at 127.0.0.1, port {found[2]} .*--port", taken.stderr)

@@ -25,7 +25,6 @@ def test_any_sentence_is_translated_also_by_what_does_not_run_in_the_page(
 ) -> None:
     browser.get(url)
     transformer, rnn = panels(browser)
-    assert "encoder, over itself" in browser.page_source
     typed(browser, "Do you see the cat?")
     [expected] = shown[1].translator.translate(["Do you see the cat?"])
     WebDriverWait(browser, 20).until(lambda page: "layer 1" in panels(page)[1] and panels(page)[1] != rnn)
@@ -33,6 +32,26 @@ def test_any_sentence_is_translated_also_by_what_does_not_run_in_the_page(
     assert panels(browser)[0] != transformer
     log = browser.get_log("browser")  # type: ignore[no-untyped-call]
     assert [entry for entry in log if entry["level"] == "SEVERE"] == []
+
+
+def test_the_last_sentence_asked_is_the_one_that_is_shown(browser: Chrome, url: str, shown: list[Shown]) -> None:
+    browser.get(url)
+    browser.execute_script(  # the first answer comes last, and says that it failed
+        """const whole = fetched;
+        fetched = async (look) => {
+          if (look.sentence === "The cat slept.") {
+            await new Promise((done) => (window.later = done));
+            return look.models.map(() => ({ error: "too late" }));
+          }
+          return whole(look);
+        };"""
+    )
+    typed(browser, "The cat slept.")
+    typed(browser, "I love the cat.")
+    WebDriverWait(browser, 20).until(lambda page: "layer 1" in panels(page)[1])
+    browser.execute_script("later()")
+    [expected] = shown[1].translator.translate(["I love the cat."])
+    assert panels(browser)[1].splitlines()[1] == expected.strip()
 
 
 def test_what_the_server_cannot_read_is_said(browser: Chrome, url: str) -> None:

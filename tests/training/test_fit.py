@@ -13,7 +13,7 @@ from entente.errors import EntenteError
 from entente.model.seq2seq import Seq2Seq
 from entente.text.subwords import EOS, PAD
 from entente.training.curves import Curves
-from entente.training.fit import SNAPSHOTS, Averaging, Course, Machine, fit, forget
+from entente.training.fit import MOMENTS, Averaging, Course, Machine, fit, forget
 from entente.training.loss import LabelSmoothedCrossEntropy, RDrop
 from entente.training.optimizer import Adam, Muon
 from entente.training.parallel_data import ParallelData
@@ -156,7 +156,7 @@ def test_killed_and_resumed_is_never_killed(
     assert same(weights, resumed)
     for kind, columns in (("train", ["loss", "gradient_norm"]), ("val", ["loss", "bleu"])):
         assert curves.rows(kind, columns) == whole.rows(kind, columns)
-    kept, again = (sorted((tmp_path / folder / SNAPSHOTS).iterdir()) for folder in ("a", "b"))
+    kept, again = (sorted((tmp_path / folder / MOMENTS).iterdir()) for folder in ("a", "b"))
     assert [file.stem for file in kept] == ["0000002", "0000004", "0000007"]
     assert [file.read_bytes() for file in again] == [file.read_bytes() for file in kept]
 
@@ -214,7 +214,7 @@ def test_the_weights_kept_are_those_that_translated_best(encoded: Path, tmp_path
     best, weights, _ = train(encoded, tmp_path, score=judge)
     assert best == 8
     # What was judged, the averaged weights, is what is kept, also of a moment on the way.
-    on_the_way = load_file(tmp_path / SNAPSHOTS / "0000004.safetensors")
+    on_the_way = load_file(tmp_path / MOMENTS / "0000004.safetensors")
     assert same(on_the_way, {name: weight.half() for name, weight in at_validation[0].items()})
     assert same(weights, at_validation[1])
     assert not same(at_validation[1], at_validation[2])

@@ -50,7 +50,13 @@ def test_maps_move_by_muon_and_all_else_by_adam(make: Callable[[], Seq2Seq]) -> 
         for weight in network.parameters():
             weight.grad = torch.randn_like(weight)
         optimizer.step()
-    maps = {f"{name}.weight" for name, module in networks[0].named_modules() if isinstance(module, nn.Linear)}
+    maps = {
+        f"{name}.{own}"
+        for name, module in networks[0].named_modules()
+        if isinstance(module, nn.Linear | nn.RNNBase)
+        for own, weight in module.named_parameters(recurse=False)
+        if weight.ndim == 2
+    }
     assert 0 < len(maps) < len(before)
     after = dict(networks[1].named_parameters())
     for name, weight in networks[0].named_parameters():

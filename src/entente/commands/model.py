@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from entente.decoding.settings import DEFAULT, Decoding
 
 if TYPE_CHECKING:
-    from entente.decoding.translator import Translator as Translator
+    from entente.decoding.translator import Translator
 
 MODEL = Path("artifacts/model")
 

@@ -17,7 +17,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="serve a model to a browser and to programs, on this machine",
         description=dedent("""\
             Serve the page in which one types English, sees French and where the model looked, and
-            POST /translate for programs; /docs describes it. Only this machine is answered unless
+            POST /translate for programs; /openapi.json describes it. Only this machine is answered unless
             --host says otherwise, and then anybody who reaches it: there is no password."""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=dedent("""\
@@ -37,7 +37,7 @@ def serve(arguments: argparse.Namespace) -> None:
     """Serve until Ctrl-C."""
     from entente.model.weights import read_config
     from entente.pages.attention import Shown
-    from entente.service.app import serve
+    from entente.service import app
     from entente.translator import Translator
 
     models = [
@@ -45,4 +45,4 @@ def serve(arguments: argparse.Namespace) -> None:
         for folder in arguments.model or [MODEL]
     ]
     with suppress(KeyboardInterrupt):  # which is how a service ends
-        serve(models, SENTENCES, arguments.host, arguments.port)
+        app.serve(models, SENTENCES, arguments.host, arguments.port)

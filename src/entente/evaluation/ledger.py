@@ -43,7 +43,8 @@ def on_multi30k(rows: Sequence[Row]) -> Section:
     """Compare ablations on Multi30k."""
     text = (
         "BLEU (cased, 13a) on test2016 after 2,600 updates, some 5 million target pieces: early in a training; no "
-        "verdict hangs on it. With one seed a difference is between these networks, over sentences alone, and another "
+        "verdict hangs on it. (`recipe=multi30k_early` was called `recipe=multi30k training.updates=2600` until "
+        "2026-11-26.) With one seed a difference is between these networks, over sentences alone, and another "
         "seed may turn it."
     )
     header = ["ablation", "seeds", "BLEU", "difference", "95%", "p (Holm)", "parameters"]

@@ -94,23 +94,31 @@ class Model {
 
 /** Ask the server, where there is one, for what models that do not run here make of the sentence. */
 async function ask() {
-  const lacking = models.filter(({ network, recorded }) => !network && !Object.hasOwn(recorded, asked.sentence));
-  if (!data.served || !lacking.length) return;
   const { sentence } = asked;
+  const lacking = models.filter(({ network, recorded }) => !network && !Object.hasOwn(recorded, sentence));
+  if (!data.served || !lacking.length) return;
   for (const model of lacking) model.unheard = "It is being translated …";
   draw();
-  const told = (text) => lacking.forEach((model) => (model.unheard = text));
+  const found = await fetched({ sentence, models: lacking.map((model) => models.indexOf(model)) });
+  lacking.forEach((model, place) => {
+    if (!found[place].error) model.recorded[sentence] = found[place];
+    else if (asked.sentence === sentence) model.unheard = found[place].error; // else another was asked meanwhile
+    delete model.memo.what;
+  });
+}
+
+/** What the server says of each model that is asked for; the same problem of all where it says nothing. */
+async function fetched(look) {
+  const all = (error) => look.models.map(() => ({ error }));
   try {
     const reply = await fetch("attend", {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ sentence }),
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(look),
     });
-    const found = await reply.json();
-    if (reply.ok) models.forEach(({ recorded }, number) => recorded && (recorded[sentence] = found[number]));
-    else told(found.error);
+    if (reply.ok) return await reply.json();
+    return all(reply.status < 500 ? (await reply.json()).error : `The server failed (${reply.status}).`);
   } catch {
-    told("The server does not answer: is it still running?");
+    return all("The server does not answer: is it still running?");
   }
-  for (const { memo } of lacking) delete memo.what;
 }
 
 const isUntouched = () => taken.mask && taken.positions && !taken.off && !taken.cut;
@@ -208,10 +216,10 @@ switches();
 if (models[0].frames) slider(models[0].frames);
 $("ask").addEventListener("submit", async (event) => {
   event.preventDefault();
-  asked.sentence = normalise($("sentence").value);
+  const sentence = asked.sentence = normalise($("sentence").value);
   cut();
   await ask();
-  answer();
+  if (asked.sentence === sentence) answer();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 draw();

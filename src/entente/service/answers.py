@@ -1,18 +1,20 @@
 """What a service is asked and what it answers, over HTTP and as an MLflow model alike."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from threading import Lock
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from entente.decoding.settings import DEFAULT
+from entente.errors import EntenteError
 from entente.translator import Attended, Translator
 
-# Of one request: a few seconds of two cores with the models of this project.
+# Of one request: some seconds of two cores with the models of this project.
 MOST_SENTENCES, MOST_CHARACTERS, WIDEST_BEAM = 256, 2000, 32
-MOST_LOOKED_AT = 16  # sentences whose attention is asked for: its weights are far longer than any translation
+MOST_WORK = 150_000  # characters of all sentences times the beam
+MOST_WEIGHTS = 1_000_000  # of attention that is asked for: some megabytes of JSON
 DIGITS = 4  # of a weight of attention
 
 Sentence = Annotated[str, Field(max_length=MOST_CHARACTERS)]
@@ -33,8 +35,11 @@ class Question(BaseModel):
     def _fits_together(self) -> Self:
         if self.n_best > self.beam:
             raise ValueError(f"n_best is {self.n_best}, and the beam {self.beam}: ask for fewer, or widen the beam")
-        if self.attention and len(self.sentences) > MOST_LOOKED_AT:
-            raise ValueError(f"attention to {len(self.sentences)} sentences: ask for at most {MOST_LOOKED_AT} at once")
+        characters = sum(map(len, self.sentences))
+        if characters * self.beam > MOST_WORK:
+            raise ValueError(
+                f"{characters} characters with a beam of {self.beam}: ask for at most {MOST_WORK // self.beam} at once"
+            )
         return self
 
 
@@ -67,17 +72,21 @@ class Answer(BaseModel):
 
 
 class Service:
-    """Translates for many who ask at once, one search at a time: an answer is what it would be alone."""
+    """Translates for many who ask at once: an answer is what it would be alone.
 
-    def __init__(self, translator: Translator) -> None:
-        self._translator, self._lock = translator, Lock()
+    Services that share a lock search one at a time: PyTorch has one number of threads for all.
+    """
+
+    def __init__(self, translator: Translator, lock: AbstractContextManager[object]) -> None:
+        self._translator, self._lock = translator, lock
 
     def answer(self, question: Question) -> list[Answer]:
         """Translate the sentences of a question, in order. Raises EntenteError as Translator does."""
         with self._lock:
             translator = self._as_asked(question)
             found = list(translator.hypotheses(question.sentences, question.n_best))
-            seen = list(translator.attend(question.sentences)) if question.attention else [None] * len(found)
+            texts = [best[0].text for best in found]
+            seen = _look(translator, question.sentences, texts) if question.attention else [None] * len(found)
         return [
             Answer(
                 translation=best[0].text,
@@ -103,17 +112,23 @@ class Service:
         return Translator(own.network, own.subwords, decoding, own.device)
 
 
+def _look(translator: Translator, sentences: Sequence[str], texts: Sequence[str]) -> list[Attended]:
+    found, weights = [], 0
+    for sentence, text in zip(sentences, texts, strict=True):
+        found.append(translator.look(sentence, text))
+        weights += sum(one.weights.size for one in found[-1].maps)
+        if weights > MOST_WEIGHTS:
+            raise EntenteError(f"the attention is more than {MOST_WEIGHTS:,} numbers: ask for fewer sentences at once")
+    return found
+
+
 def _attention(seen: Attended) -> Attention:
     return Attention(
-        source=_listed(seen.source),
-        heard=_listed(seen.heard),
-        written=_listed(seen.written),
+        source=list(seen.source),
+        heard=list(seen.heard),
+        written=list(seen.written),
         weights={one.kind: one.weights.astype(float).round(DIGITS).tolist() for one in seen.maps},
     )
-
-
-def _listed(pieces: Sequence[str]) -> list[str]:
-    return list(pieces)
 
 
 def problems(found: Sequence[Mapping[str, Any]]) -> str:

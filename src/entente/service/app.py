@@ -2,6 +2,9 @@
 
 import socket
 from collections.abc import Sequence
+from ipaddress import ip_address
+from threading import Lock
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -16,8 +19,8 @@ from entente.errors import EntenteError
 from entente.pages.attention import Shown, page, recorded
 from entente.service.answers import Answer, Question, Sentence, Service, problems
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-MOST_BYTES = 1_000_000  # of a request: more than the longest sentences that are answered can take
+MOST_BYTES = 3_000_000  # of a request: what is answered, with each character as the twelve bytes of two \\uXXXX
+ENDING = 3  # seconds that who is being answered has when the server is asked to end
 
 
 class Look(BaseModel):
@@ -26,6 +29,7 @@ class Look(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     sentence: Sentence
+    models: list[int]
 
 
 class Answers(BaseModel):
@@ -34,46 +38,77 @@ class Answers(BaseModel):
     translations: list[Answer]
 
 
+class Problem(BaseModel):
+    """What is wrong with a question, in words."""
+
+    error: str
+
+
+REFUSED: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in (400, 413, 422)}
+
+
 def serve(models: Sequence[Shown], sentences: Sequence[str], host: str, port: int) -> None:
     """Serve until Ctrl-C: the page of all models, translations by the first. Raises EntenteError where it cannot.
 
     Port 0 is any that is free.
     """
     with _listening(host, port) as listening:
-        served = app(models, sentences, hosts=LOOPBACK if host in LOOPBACK else ("*",))
-        server = uvicorn.Server(uvicorn.Config(served, log_level="warning"))
-        where = f"[{host}]" if ":" in host else host
-        url = f"http://{where}:{listening.getsockname()[1]}/"
-        print(f"{url} (the page; /docs tells programs what to ask; Ctrl-C ends)", flush=True)
+        served = app(models, sentences, hosts=names(host))
+        server = uvicorn.Server(uvicorn.Config(served, log_level="warning", timeout_graceful_shutdown=ENDING))
+        url = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/"
+        print(f"{url} (the page; POST /translate for programs, see /openapi.json; Ctrl-C ends)", flush=True)
         server.run(sockets=[listening])
 
 
+def names(host: str) -> tuple[str, ...]:
+    """Return what a server that listens at `host` may be called: on the loopback nothing else, elsewhere anything.
+
+    A foreign page whose name is made to lead to this machine is so refused.
+    """
+    try:
+        own = ip_address("127.0.0.1" if host == "localhost" else host).is_loopback
+    except ValueError:
+        own = False
+    return ("localhost", "127.0.0.1", "[::1]", host) if own else ("*",)
+
+
 def app(models: Sequence[Shown], sentences: Sequence[str], hosts: Sequence[str]) -> FastAPI:
-    """Return the application. It answers those who call it by one of the `hosts`, as a foreign page cannot."""
-    services = [Service(model.translator) for model in models]
+    """Return the application, which answers who calls it by one of the `hosts`."""
+    lock = Lock()
+    services = [Service(model.translator, lock) for model in models]
     shown = page(models, sentences, served=True)
-    made = FastAPI(title="Entente", description="English to French.")
+    # FastAPI's own pages of documentation come from the network.
+    made = FastAPI(title="Entente", description="English to French.", docs_url=None, redoc_url=None)
     made.add_middleware(_Bounded)
     made.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     for kind in (EntenteError, RequestValidationError, HTTPException):
         made.add_exception_handler(kind, _told)
 
     @made.get("/", response_class=HTMLResponse)
-    def attention_page() -> str:
+    async def attention_page() -> str:
         """Return the page to look around in."""
         return shown
 
-    @made.post("/translate", response_model_exclude_none=True)
+    @made.post("/translate", response_model_exclude_none=True, responses=REFUSED)
     def translate(question: Question) -> Answers:
         """Translate, with the first model."""
         return Answers(translations=services[0].answer(question))
 
     @made.post("/attend", include_in_schema=False)
     def attend(look: Look) -> JSONResponse:
-        """Return what the page records of a sentence, of each model."""
-        return JSONResponse([recorded(service.attend(look.sentence)) for service in services])
+        """Return what the page records of a sentence, or why it cannot, of each of the models that it names."""
+        if not all(0 <= number < len(services) for number in look.models):
+            raise EntenteError(f"there are models 0 to {len(services) - 1}")
+        return JSONResponse([_looked(services[number], look.sentence) for number in look.models])
 
     return made
+
+
+def _looked(service: Service, sentence: str) -> dict[str, Any]:
+    try:
+        return recorded(service.attend(sentence))
+    except EntenteError as error:
+        return {"error": str(error)}
 
 
 async def _told(request: Request, error: Exception) -> JSONResponse:

@@ -79,11 +79,15 @@ def _register(client: MlflowClient, run: str, entry: Entry) -> None:
     model, corpus = entry["model"], entry["corpus"]
     with contextlib.suppress(MlflowException):  # it is there already; if it cannot be made the next call says so
         client.create_registered_model(model, description="English to French, by the networks of Entente.")
-    if not client.search_model_versions(f"name = '{model}' and run_id = '{run}'"):
-        source = f"{client.get_run(run).info.artifact_uri}/{entry['folder']}"
-        client.create_model_version(model, source, run, {"corpus": corpus, BLEU: f"{entry['bleu']:.4f}"})
-    versions = client.search_model_versions(f"name = '{model}' and tags.corpus = '{corpus}'")
-    best = max(versions, key=lambda version: (float(version.tags[BLEU]), int(version.version)))
+    if not client.list_artifacts(run, entry["folder"]):
+        raise RefusedError(f"run {run} has no {entry['folder']} to register")
+    source = f"{client.get_run(run).info.artifact_uri}/{entry['folder']}"
+    versions = list(client.search_model_versions(f"name = '{model}'"))
+    if source not in [version.source for version in versions]:
+        told = {"corpus": corpus, "judged": entry["judged"], BLEU: f"{entry['bleu']:.4f}"}
+        versions.append(client.create_model_version(model, source, run, told))
+    alike = [one for one in versions if one.tags.get("judged") == entry["judged"] and BLEU in one.tags]
+    best = max(alike, key=lambda version: (float(version.tags[BLEU]), int(version.version)))
     for alias in ("best", "best-" + re.sub(r"[^\w-]", "-", corpus)):
         client.set_registered_model_alias(model, alias, best.version)
 

@@ -63,13 +63,14 @@ class Run:
         self._outbox.put({"what": "artifact", "path": str(path.resolve()), "folder": folder})
         self._outbox.flush(PATIENCE)
 
-    def register(self, model: str, folder: str, *, corpus: str, bleu: float) -> None:
-        """Make the artifacts in `folder` a version of a registered model.
+    def register(self, model: str, folder: str, *, corpus: str, judged: str, bleu: float) -> None:
+        """Make the artifacts in `folder` a version of a registered model, unless they are one.
 
-        Of the versions of its corpus the one with the highest validation `bleu` is called best-CORPUS; of the corpus
-        that was registered last it is called best too, for scores of two corpora do not compare.
+        `bleu` is of the validation that `judged` names: of the versions judged so the best is called best-CORPUS and,
+        until another corpus is registered, best. Scores of two validations do not compare.
         """
-        self._outbox.put({"what": "register", "model": model, "folder": folder, "corpus": corpus, "bleu": bleu})
+        entry = {"model": model, "folder": folder, "corpus": corpus, "judged": judged, "bleu": bleu}
+        self._outbox.put({"what": "register"} | entry)
 
     def dataset(self, name: str, source: str, digest: str, *, context: str, rows: int) -> None:
         """Note what data the run used.

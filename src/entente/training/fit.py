@@ -30,7 +30,7 @@ from entente.training.progress import Progress
 from entente.training.snapshots import Snapshots, moments
 from entente.training.teacher_forcing import TeacherForcing
 
-SNAPSHOTS = "snapshots"  # folder among the checkpoints
+MOMENTS = "snapshots"  # folder among the checkpoints
 _BLEU = "val/bleu"
 
 
@@ -166,7 +166,7 @@ def _callbacks(course: Course, checkpoints: Path, module: TeacherForcing) -> lis
     stop = EarlyStopping(monitor=_BLEU, mode="max", patience=course.patience)
     average = _MovingAverage(course.averaging) if course.averaging else None
     translates = average.network if average else lambda: module.network
-    kept = Snapshots(checkpoints / SNAPSHOTS, moments(course.updates, course.snapshots), translates)
+    kept = Snapshots(checkpoints / MOMENTS, moments(course.updates, course.snapshots), translates)
     callbacks = [_BetweenValidations(course, checkpoints), stop]
     return [*callbacks, average, kept] if average else [*callbacks, kept]
 

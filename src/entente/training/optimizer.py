@@ -24,9 +24,9 @@ class Muon(torch.optim.Adam):
     """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon): a step of a map is made orthogonal.
 
     With the singular values of its momentum all set to 1 a map moves as far in rare directions as in frequent ones.
-    Maps are the weights of linear layers, taken apart into squares where several stand in one matrix: queries, keys
-    and values, or gates. Embeddings, norms and biases are left to Adam. `times` is the rate of maps, as a factor of
-    the schedule's, in which a step's spectral norm is that rate.
+    Maps are the matrices of linear and recurrent layers; what has several squares, such as queries, keys and values in
+    one, is taken apart into them. Embeddings, norms and biases are left to Adam. `times` is the rate of maps, as a
+    factor of the schedule's; it is the spectral norm of a step.
 
     torch.optim.Muon takes one matrix after another, in bfloat16: here all of a shape are one batch, in float32.
     """
@@ -36,12 +36,19 @@ class Muon(torch.optim.Adam):
     ) -> None:
         if not 0 <= momentum < 1:
             raise EntenteError(f"training.optimizer.momentum is {momentum}; choose a number from 0 to below 1")
-        maps = [module.weight for module in network.modules() if isinstance(module, nn.Linear)]
+        maps = [
+            weight
+            for module in network.modules()
+            if isinstance(module, nn.Linear | nn.RNNBase)
+            for weight in module.parameters(recurse=False)
+            if weight.ndim == 2
+        ]
         chosen = {id(weight) for weight in maps}
         others = [weight for weight in network.parameters() if id(weight) not in chosen]
         groups = [{"params": others, "lr": 1.0}, {"params": maps, "lr": times}]
         super().__init__(groups, betas=(beta1, beta2), eps=epsilon, fused=True)
         self._momentum = momentum
+        self._step_supports_amp_scaling = False  # a scaler is to unscale and to look for infinities before us
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move all weights by their gradients."""
@@ -71,7 +78,10 @@ class Muon(torch.optim.Adam):
 
 
 def orthogonal(x: Tensor) -> Tensor:
-    """x (N, R, C) -> nearly U V' of each matrix's U S V': five rounds leave singular values of 0.7 to 1.2."""
+    """x (N, R, C) -> nearly U V' of each matrix's U S V'.
+
+    Five rounds bring singular values to 0.7 to 1.2, but for those below some thousandth of the matrix's norm.
+    """
     a, b, c = QUINTIC
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x

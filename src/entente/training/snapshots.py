@@ -23,8 +23,10 @@ class Snapshots(Callback):
 
     def __init__(self, folder: Path, updates: list[int], network: Callable[[], Seq2Seq]) -> None:
         self._folder, self._updates, self._network = folder, set(updates), network
+        self._last = 0
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         """Save, where it is time; a training that is resumed saves the same again."""
-        if trainer.global_step in self._updates:
+        update, self._last = self._last, trainer.global_step
+        if self._last != update and self._last in self._updates:  # several batches may make one
             save_snapshot(self._network(), self._folder / f"{trainer.global_step:07}.safetensors")
