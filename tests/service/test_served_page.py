@@ -11,7 +11,8 @@ pytestmark = pytest.mark.services
 
 
 def panels(browser: Chrome) -> list[str]:
-    return [panel.text for panel in browser.find_elements(By.CSS_SELECTOR, ".model")]
+    # In one go: between two the page may draw them anew.
+    return list(browser.execute_script("return [...document.querySelectorAll('.model')].map((one) => one.innerText)"))
 
 
 def typed(browser: Chrome, sentence: str) -> None:
@@ -28,7 +29,7 @@ def test_any_sentence_is_translated_also_by_what_does_not_run_in_the_page(
     typed(browser, "Do you see the cat?")
     [expected] = shown[1].translator.translate(["Do you see the cat?"])
     WebDriverWait(browser, 20).until(lambda page: "layer 1" in panels(page)[1] and panels(page)[1] != rnn)
-    assert panels(browser)[1].splitlines()[1] == expected.strip()
+    assert expected.strip() in panels(browser)[1].splitlines()
     assert panels(browser)[0] != transformer
     log = browser.get_log("browser")  # type: ignore[no-untyped-call]
     assert [entry for entry in log if entry["level"] == "SEVERE"] == []
@@ -51,7 +52,7 @@ def test_the_last_sentence_asked_is_the_one_that_is_shown(browser: Chrome, url: 
     WebDriverWait(browser, 20).until(lambda page: "layer 1" in panels(page)[1])
     browser.execute_script("later()")
     [expected] = shown[1].translator.translate(["I love the cat."])
-    assert panels(browser)[1].splitlines()[1] == expected.strip()
+    assert expected.strip() in panels(browser)[1].splitlines()
 
 
 def test_what_the_server_cannot_read_is_said(browser: Chrome, url: str) -> None:
