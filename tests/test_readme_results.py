@@ -1,0 +1,39 @@
+"""The figures of README's results are those of the files that they come from."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Trained before runs were kept in docs/results.tar.xz: their figures stand in README alone.
+NOT_KEPT = {"grammar_long", "tatoeba"}
+COLUMNS = ("bleu", "chrf", "ter", "bleu_lower_tokenised")
+
+
+def shown() -> dict[tuple[str, str], list[str]]:
+    """Return the cells of README's table by recipe and test set."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Results")[2]
+    rows = re.findall(r"^\| `(\w+)`, ([^|]+?) \| (.+) \|$", text, flags=re.MULTILINE)
+    return {(recipe, test): cells.split(" | ") for recipe, test, cells in rows}
+
+
+def reached() -> dict[tuple[str, str], list[float]]:
+    """Return the figures of the committed metrics, and of seed 1 in docs/results.md."""
+    metrics = json.loads((ROOT / "artifacts/metrics/evaluate.json").read_text(encoding="utf-8"))
+    found = {("default", test): [own[name] for name in COLUMNS] for test, own in metrics.items() if test != "probes"}
+    page = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    for recipe, test, cells in re.findall(r"^\| (\w+) \| baseline \| 1 \| (\w+) \| (.+) \|$", page, flags=re.MULTILINE):
+        found.setdefault((recipe, test), [float(cell) for cell in cells.split(" | ")[: len(COLUMNS)]])
+    return found
+
+
+@pytest.mark.parametrize("row", sorted(shown()), ids="-".join)
+def test_a_row_is_that_of_its_file(row: tuple[str, str]) -> None:
+    if row[0] in NOT_KEPT:
+        assert row not in reached()
+        return
+    figures = reached()[row]
+    for cell, figure in zip(shown()[row], figures, strict=True):
+        assert abs(float(cell) - figure) <= 0.0501
