@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from pipelines import attend, dissect, download, encode, evaluate, film, learn_subwords, prepare, train
+from pipelines import attend, dissect, download, encode, evaluate, film, learn_subwords, prepare, register, train
 from pipelines.compose import compose
 from tests.pipelines.thimble import ROOT, THIMBLE
 
@@ -30,7 +30,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for folder in ("src", "pipelines", "conf"):
             (root / folder).symlink_to(ROOT / folder)
         (root / "params.yaml").write_text(OmegaConf.to_yaml(compose(THIMBLE, ROOT / "conf")))
-        for stage in (download, prepare, learn_subwords, encode, train, attend, film, dissect, evaluate):
+        for stage in (download, prepare, learn_subwords, encode, train, attend, film, dissect, evaluate, register):
             stage.main()
     return root
 
