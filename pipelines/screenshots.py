@@ -27,7 +27,8 @@ from pipelines.tracked_run import open_runs
 MODEL, PAGE, FILM = Path("artifacts/model"), Path("artifacts/attention.html"), Path("artifacts/film.html")
 SHOTS = Path("docs/screenshots")
 PATIENCE = 60.0  # seconds for a server to start, or for something to appear
-SETTLED = 1.5  # seconds in which charts have drawn themselves
+SETTLED = 1.5  # seconds in which what was asked for has drawn itself
+CHARTS = 6.0  # and the charts of MLflow
 
 
 @for_people
@@ -68,9 +69,9 @@ class Camera:
         assert isinstance(seen, WebElement)
         return seen
 
-    def shoot(self, name: str) -> None:
-        """Photograph the window as docs/screenshots/NAME.png."""
-        time.sleep(SETTLED)
+    def shoot(self, name: str, settled: float = SETTLED) -> None:
+        """Photograph the window as docs/screenshots/NAME.png, after so many seconds."""
+        time.sleep(settled)
         SHOTS.mkdir(parents=True, exist_ok=True)
         self.browser.save_screenshot(SHOTS / f"{name}.png")
 
@@ -97,16 +98,19 @@ def _runs(camera: Camera, url: str) -> None:
     if found is None:
         raise EntenteError("the tracking store has no run of the model in artifacts/model: `dvc repro` makes one")
     experiment, run = found.info.experiment_id, found.info.run_id
+    its = f"experiments/{experiment}/runs/{run}"
     places = {
         "mlflow_runs": (f"experiments/{experiment}/runs", "a", found.info.run_name or run),
-        "mlflow_curves": (f"experiments/{experiment}/runs/{run}/model-metrics", "svg", ""),
-        "mlflow_attention": (f"experiments/{experiment}/runs/{run}/artifacts/attention/attention.html", "iframe", ""),
+        "mlflow_curves": (f"{its}/model-metrics", "input[placeholder='Search metric charts']", ""),
+        "mlflow_attention": (f"{its}/artifacts/attention/attention.html", "iframe", ""),
         "mlflow_model": (f"models/{NAME}", "a", "Version"),
     }
     for name, (place, selector, text) in places.items():
-        camera.open(f"{url}/#/{place}", height=860)
-        camera.find(selector, text)
-        camera.shoot(name)
+        camera.open(f"{url}/#/{place}?workflowType=machine_learning", 1400, 860)
+        seen = camera.find(selector, text)
+        if name == "mlflow_curves":
+            seen.send_keys("val/|train/")
+        camera.shoot(name, CHARTS)
 
 
 @contextmanager
@@ -131,7 +135,9 @@ def _mlflow_ui() -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
     command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port), "--backend-store-uri", tracking_uri()]
-    with subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.DEVNULL, cwd=root()) as server:
+    with subprocess.Popen(
+        [*command, "--workers", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=root()
+    ) as server:
         try:
             until = time.monotonic() + PATIENCE
             while not _answers(f"http://127.0.0.1:{port}/health"):

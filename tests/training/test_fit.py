@@ -99,7 +99,7 @@ def train(
             languages=("en", "fr"),
             segmentations=3 if regularised else 1,
         ),
-        course=Course(updates, accumulate, 1.0, 4, checkpoint_every, log_every, patience, Averaging(0.5, 2), 3),
+        course=Course(updates, accumulate, 1.0, 4, checkpoint_every, log_every, patience, Averaging(0.5, 2), 4),
         machine=CPU,
         checkpoints=checkpoints,
         loggers=[curves],
@@ -157,7 +157,7 @@ def test_killed_and_resumed_is_never_killed(
     for kind, columns in (("train", ["loss", "gradient_norm"]), ("val", ["loss", "bleu"])):
         assert curves.rows(kind, columns) == whole.rows(kind, columns)
     kept, again = (sorted((tmp_path / folder / MOMENTS).iterdir()) for folder in ("a", "b"))
-    assert [file.stem for file in kept] == ["0000002", "0000004", "0000007"]
+    assert [file.stem for file in kept] == ["0000004", "0000005", "0000007", "0000009"]
     assert [file.read_bytes() for file in again] == [file.read_bytes() for file in kept]
 
 

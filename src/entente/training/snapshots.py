@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from entente.model.seq2seq import Seq2Seq
 from entente.model.weights import save_snapshot
 
-RATIO = 0.55  # of the updates before the next moment: most is learnt early
+RATIO = 0.75  # of the updates before the next moment: more is learnt early than late
 
 
 def moments(updates: int, count: int) -> list[int]:
