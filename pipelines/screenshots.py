@@ -26,7 +26,7 @@ from pipelines.tracked_run import open_runs
 
 MODEL, PAGE, FILM = Path("artifacts/model"), Path("artifacts/attention.html"), Path("artifacts/film.html")
 SHOTS = Path("docs/screenshots")
-PATIENCE = 60.0  # seconds for a server to start, or for something to appear
+PATIENCE = 120.0  # seconds for a server to start, or for something to appear
 SETTLED = 1.5  # seconds in which what was asked for has drawn itself
 CHARTS = 6.0  # and the charts of MLflow
 
