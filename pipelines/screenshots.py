@@ -28,6 +28,12 @@ MODEL, PAGE, FILM = Path("artifacts/model"), Path("artifacts/attention.html"), P
 SHOTS = Path("docs/screenshots")
 PATIENCE = 120.0  # seconds for a server to start, or for something to appear
 SETTLED = 1.5  # seconds in which what was asked for has drawn itself
+# A picture for others does not say where on this machine the repository lies.
+FORGET = """const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const node = walker.currentNode;
+      if (node.data.includes(arguments[0])) node.data = node.data.replaceAll(arguments[0], "…");
+    }"""
 CHARTS = 6.0  # and the charts of MLflow
 
 
@@ -72,6 +78,7 @@ class Camera:
     def shoot(self, name: str, settled: float = SETTLED) -> None:
         """Photograph the window as docs/screenshots/NAME.png, after so many seconds."""
         time.sleep(settled)
+        self.browser.execute_script(FORGET, str(root()))
         SHOTS.mkdir(parents=True, exist_ok=True)
         self.browser.save_screenshot(SHOTS / f"{name}.png")
 
