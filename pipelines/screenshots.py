@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
@@ -26,6 +26,7 @@ from pipelines.tracked_run import open_runs
 
 MODEL, PAGE, FILM = Path("artifacts/model"), Path("artifacts/attention.html"), Path("artifacts/film.html")
 SHOTS = Path("docs/screenshots")
+SENTENCE = "The cat, which is fluffy, sleeps."
 PATIENCE = 120.0  # seconds for a server to start, or for something to appear
 SETTLED = 1.5  # seconds in which what was asked for has drawn itself
 # A picture for others does not say where on this machine the repository lies.
@@ -85,6 +86,9 @@ class Camera:
 
 def _pages(camera: Camera) -> None:
     camera.open(PAGE.resolve().as_uri(), height=860)
+    field = camera.find("#sentence")
+    field.clear()
+    field.send_keys(SENTENCE, Keys.ENTER)
     camera.find("input[value=encoder_self_attention]").click()
     camera.browser.execute_script("arguments[0].focus()", camera.find(".looking button", "fluffy"))
     camera.shoot("attention")
@@ -96,7 +100,9 @@ def _pages(camera: Camera) -> None:
     camera.browser.execute_script("arguments[0].scrollIntoView()", camera.find(".tree"))
     camera.shoot("search")
     camera.open(FILM.resolve().as_uri(), height=1100)
-    camera.find(".learnt thead th:nth-child(6) button").click()
+    camera.find(".learnt thead button")
+    moments = camera.browser.find_elements(By.CSS_SELECTOR, ".learnt thead button")
+    moments[len(moments) // 2].click()
     camera.shoot("film")
 
 
