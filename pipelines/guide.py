@@ -176,10 +176,10 @@ def _origins(kept: Kept) -> dict[str, Verb]:
 def _figures(kept: Kept, rows: Mapping[str, Sequence[Row]]) -> dict[str, Draw]:
     """Return the figures of archived runs by their names: a comparison each, and those that need more than it."""
 
-    def curve(figure: str, scale: float = 1.0) -> dict[str, list[list[tuple[float, float]]]]:
+    def curve(figure: str) -> dict[str, list[list[tuple[float, float]]]]:
         return {
             name: [
-                [(float(step), scale * value) for step, value in record.curve(figure)]
+                [(float(step), value) for step, value in record.curve(figure)]
                 for (other, _), record in kept.found[()].items()
                 if other == name
             ]

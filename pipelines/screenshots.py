@@ -29,13 +29,13 @@ SHOTS = Path("docs/screenshots")
 SENTENCE = "The cat, which is fluffy, sleeps."
 PATIENCE = 120.0  # seconds for a server to start, or for something to appear
 SETTLED = 1.5  # seconds in which what was asked for has drawn itself
+CHARTS = 6.0  # and the charts of MLflow
 # A picture for others does not say where on this machine the repository lies.
 FORGET = """const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
       const node = walker.currentNode;
       if (node.data.includes(arguments[0])) node.data = node.data.replaceAll(arguments[0], "…");
     }"""
-CHARTS = 6.0  # and the charts of MLflow
 
 
 @for_people

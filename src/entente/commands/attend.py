@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
-from entente.commands.model import MODEL, add_models
+from entente.commands.model import MODEL, add_models, load_shown
 from entente.errors import EntenteError
 
 if TYPE_CHECKING:
@@ -68,16 +68,10 @@ def attend(arguments: argparse.Namespace) -> None:
 
 
 def _write(folders: Sequence[Path], arguments: argparse.Namespace) -> None:
-    from entente.model.weights import read_config
-    from entente.pages.attention import Shown, write
-    from entente.translator import Translator
+    from entente.pages.attention import write
 
     page = arguments.page or Path(mkdtemp(prefix="entente-")) / "attention.html"
-    models = [
-        Shown(str(folder), Translator.load(folder, arguments.device), read_config(folder)["network"])
-        for folder in folders
-    ]
-    write(models, arguments.sentences, page)
+    write(load_shown(folders, arguments.device), arguments.sentences, page)
     print(page)
     if arguments.open and not webbrowser.open(page.resolve().as_uri()):
         raise EntenteError(f"no browser could be opened: open {page.resolve()} yourself")

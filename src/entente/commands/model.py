@@ -9,6 +9,7 @@ from entente.decoding.settings import DEFAULT, Decoding
 
 if TYPE_CHECKING:
     from entente.decoding.translator import Translator
+    from entente.pages.attention import Shown
 
 MODEL = Path("artifacts/model")
 
@@ -52,3 +53,12 @@ def load(folders: Sequence[Path], device: str, decoding: Decoding = DEFAULT) -> 
     from entente.decoding.ensemble import load_together
 
     return load_together(folders, device, decoding)
+
+
+def load_shown(folders: Sequence[Path], device: str) -> "list[Shown]":
+    """Load models for a page, each by the name of its folder. Raises EntenteError as Translator.load does."""
+    from entente.model.weights import read_config
+    from entente.pages.attention import Shown
+    from entente.translator import Translator
+
+    return [Shown(str(folder), Translator.load(folder, device), read_config(folder)["network"]) for folder in folders]

@@ -4,7 +4,7 @@ import argparse
 from contextlib import suppress
 from textwrap import dedent
 
-from entente.commands.model import MODEL, add_models
+from entente.commands.model import MODEL, add_models, load_shown
 
 PORT = 8080
 SENTENCES = ("The cat, which is fluffy, sleeps.", "I love you.", "She is not happy.")  # to begin with
@@ -17,8 +17,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="serve a model to a browser and to programs, on this machine",
         description=dedent("""\
             Serve the page in which one types English, sees French and where the model looked, and
-            POST /translate for programs; /openapi.json describes it. Only this machine is answered unless
-            --host says otherwise, and then anybody who reaches it: there is no password."""),
+            POST /translate for programs, which /openapi.json describes. Only this machine is
+            answered unless --host says otherwise, and then anybody who reaches it: there is no
+            password."""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=dedent("""\
             examples:
@@ -35,14 +36,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def serve(arguments: argparse.Namespace) -> None:
     """Serve until Ctrl-C."""
-    from entente.model.weights import read_config
-    from entente.pages.attention import Shown
     from entente.service import app
-    from entente.translator import Translator
 
-    models = [
-        Shown(str(folder), Translator.load(folder, arguments.device), read_config(folder)["network"])
-        for folder in arguments.model or [MODEL]
-    ]
+    models = load_shown(arguments.model or [MODEL], arguments.device)
     with suppress(KeyboardInterrupt):  # which is how a service ends
         app.serve(models, SENTENCES, arguments.host, arguments.port)
