@@ -1,7 +1,7 @@
 """`python -m pipelines.samples recipe=multi30k`: docs/samples.md, a test set's best, middling and worst translations.
 
-Takes the overrides of a job of a sweep, which must be done, in ablations/. What goes wrong in a translation is said by
-a person, in docs/samples.yaml: of each test set, the translation and a remark.
+Takes the overrides of a job of a sweep, which must be done, in ablations/. What goes wrong in a translation is
+written by hand, in docs/samples.yaml: of each test set, the translation and a remark.
 """
 
 import sys
@@ -77,7 +77,7 @@ def page(chosen: Mapping[str, Sequence[Sample]], remarks: Mapping[str, str], tes
         f"# What goes wrong on {test}",
         "",
         f"Translations by {who}, chosen by sentence chrF (of equals the longest): `{command}` writes this page. What "
-        "goes wrong was said by a person who read them (`samples.yaml`).",
+        "goes wrong is written by hand (`samples.yaml`), not measured.",
     ]
     for title, samples in chosen.items():
         rows = [

@@ -1,4 +1,4 @@
-"""The page of samples: the best, those in the middle and the worst, with what a person said of them."""
+"""The page of samples: the best, those in the middle and the worst, with what was written of them."""
 
 from pipelines.samples import COUNT, choose, page
 
@@ -31,7 +31,7 @@ def test_few_sentences_are_all_shown() -> None:
     assert [len(own) for own in choose(rows(3)).values()] == [3, 3, 3]
 
 
-def test_what_a_person_said_stands_beside_its_translation_and_a_bar_breaks_no_table() -> None:
+def test_what_was_written_by_hand_stands_beside_its_translation_and_a_bar_breaks_no_table() -> None:
     chosen = choose(rows(30))
     worst = chosen["The worst"][0]
     text = page(chosen, {worst.translation: "It stops too early."}, "test2016", "baseline, seed 1", "python")
