@@ -1,4 +1,8 @@
+import unicodedata
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from entente.text.cleaning import Cleaning, key, normalise
 
@@ -25,9 +29,31 @@ def test_normalised_text_has_one_form_and_plain_spaces(ugly: str, clean: str) ->
     assert normalise(ugly) == clean
 
 
-@pytest.mark.parametrize("sentence", UGLY)
+@given(st.text())
 def test_normalising_twice_changes_nothing_more(sentence: str) -> None:
     assert normalise(normalise(sentence)) == normalise(sentence)
+
+
+@given(st.text())
+def test_what_is_normalised_is_composed_has_no_control_character_and_did_not_grow(sentence: str) -> None:
+    clean = normalise(sentence)
+    assert unicodedata.is_normalized("NFC", clean)
+    assert "Cc" not in {unicodedata.category(character) for character in clean}
+    assert len(clean) <= len(unicodedata.normalize("NFC", sentence))
+
+
+LETTERS = st.text(st.characters(categories=["L", "N"]), min_size=1).map(lambda word: unicodedata.normalize("NFC", word))
+SPACES = st.text(st.sampled_from(" \t\u00a0\u202f\u2028\x85"), min_size=1)
+
+
+@given(st.lists(st.tuples(SPACES, LETTERS)))
+def test_words_stay_as_they_are_and_in_order(parted: list[tuple[str, str]]) -> None:
+    assert normalise("".join(space + word for space, word in parted)) == " ".join(word for _, word in parted)
+
+
+@given(st.text().map(normalise), st.text().map(normalise))
+def test_neither_side_of_a_pair_is_the_first(one: str, other: str) -> None:
+    assert LIMITS.complaint(one, other) == LIMITS.complaint(other, one)
 
 
 def test_keys_ignore_case_and_punctuation_and_nothing_else() -> None:

@@ -30,6 +30,7 @@ class Publisher:
         self.refusals: list[int] = []  # statuses to answer first
         self.cuts: list[int] = []  # bytes after which to hang up, first
         self.ranges = True
+        self.length: str | None = None  # what to say of it
         self.asked: list[dict[str, str]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -66,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
         if publisher.etag:
             self.send_header("ETag", publisher.etag)
-        self.send_header("Content-Length", str(size - start))
+        self.send_header("Content-Length", publisher.length or str(size - start))
         self.end_headers()
         end = start + publisher.cuts.pop(0) if publisher.cuts else size
         self.wfile.write(publisher.content[start:end])
@@ -116,6 +117,12 @@ def test_a_cut_connection_is_resumed_where_it_was(publisher: Publisher, folders:
     download([Source(f"{publisher.url}/file.bin", None)], folders[0], kept=folders[1], mirror=None)
     assert (folders[0] / "file.bin").read_bytes() == CONTENT
     assert [asked.get("Range") for asked in publisher.asked] == [None, "bytes=100000-", "bytes=150000-"]
+
+
+def test_a_length_that_is_no_number_is_no_matter(publisher: Publisher, folders: tuple[Path, Path]) -> None:
+    publisher.length = "long"
+    download([Source(f"{publisher.url}/file.bin", SHA256)], folders[0], kept=folders[1], mirror=None)
+    assert (folders[0] / "file.bin").read_bytes() == CONTENT
 
 
 def test_a_server_that_knows_no_ranges_begins_anew(publisher: Publisher, folders: tuple[Path, Path]) -> None:

@@ -95,7 +95,7 @@ def test_missing_torn_and_foreign_files_are_refused(model: Path, tmp_path: Path)
     with pytest.raises(EntenteError, match=r"ids and .* expects"):
         Encoded(tmp_path / "one")
     (tmp_path / "one.offsets.npy").write_bytes(b"torn")
-    with pytest.raises(EntenteError, match="damaged"):
+    with pytest.raises(EntenteError, match=r"one\.offsets\.npy is damaged"):
         Encoded(tmp_path / "one")
 
 
@@ -126,3 +126,31 @@ def test_segmentations_are_the_same_again_whatever_the_processes(
     assert once == again == side_by_side
     rows = Encoded(stems[0])
     assert [list(row) for row in rows[1:80:4]] != [list(row) for row in rows[2:80:4]]
+
+
+@pytest.mark.parametrize(
+    ("part", "numbers"),
+    [
+        ("offsets", np.array(3)),
+        ("offsets", np.array([], np.int64)),
+        ("offsets", np.array([1, 4])),
+        ("offsets", np.array([0, 9, 4])),
+        ("offsets", np.array([0.0, 4.0])),
+        ("ids", np.array([[5, 6], [7, 8]])),
+    ],
+)
+def test_numbers_that_are_no_rows_are_refused(tmp_path: Path, part: str, numbers: np.ndarray) -> None:
+    np.save(tmp_path / "train.offsets.npy", np.array([0, 4]))
+    np.save(tmp_path / "train.ids.npy", np.array([5, 6, 7, 3]))
+    assert len(Encoded(tmp_path / "train")) == 1
+    np.save(tmp_path / f"train.{part}.npy", numbers)
+    with pytest.raises(EntenteError, match=rf"train\.{part}\.npy is damaged"):
+        Encoded(tmp_path / "train")
+
+
+def test_a_header_that_does_not_end_is_damaged(tmp_path: Path) -> None:
+    np.save(tmp_path / "train.offsets.npy", np.array([0, 4]))
+    file = tmp_path / "train.offsets.npy"
+    file.write_bytes(file.read_bytes().replace(b"(2,), }", b"(2,(, }"))
+    with pytest.raises(EntenteError, match=r"offsets\.npy is damaged"):
+        Encoded(tmp_path / "train")

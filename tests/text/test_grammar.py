@@ -343,6 +343,15 @@ def test_bad_grammar_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "nouns.yaml").write_text("- is: [person]\n  nouns:\n    - {en: cat, fr: chat, gender: n}\n")
     with pytest.raises(EntenteError, match="gender"):
         read_grammar(tmp_path)
-    (tmp_path / "nouns.yaml").write_text("- {")
-    with pytest.raises(EntenteError, match=r"nouns\.yaml"):
+    for broken in ("- {", "- 2001-99-99", "[" * 10_000):
+        (tmp_path / "nouns.yaml").write_text(broken)
+        with pytest.raises(EntenteError, match=r"nouns\.yaml"):
+            read_grammar(tmp_path)
+
+
+@pytest.mark.parametrize(("file", "content"), [("verbs", "[1]"), ("rules", "[1]"), ("phrases", "")])
+def test_grammar_files_of_another_shape_are_named(tmp_path: Path, file: str, content: str) -> None:
+    poor_grammar(tmp_path)
+    (tmp_path / f"{file}.yaml").write_text(content)
+    with pytest.raises(EntenteError, match="bad entry"):
         read_grammar(tmp_path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from entente.errors import EntenteError
+from entente.text import preparation
 from entente.text.cleaning import Cleaning, key
 from entente.text.corpus import read_lines, read_pairs
 from entente.text.preparation import Text, prepare
@@ -71,6 +72,18 @@ def test_no_sentence_held_out_is_shown_in_training(raw: Path, tmp_path: Path) ->
             assert held
             assert not shown & held
     assert tally["test"]["sources_in_train"] == tally["test"]["targets_in_train"] == 0
+
+
+def test_the_number_of_processes_and_the_blocks_change_nothing(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {}
+    for name, processes, block in (("whole", 1, 60_000), ("blocks", 1, 7), ("processes", 2, 7)):
+        monkeypatch.setattr(preparation, "_BLOCK", block)
+        given = {"texts": DIVIDED, "tests": ["test"], "probes": None, "cleaning": LIMITS, "split": SPLIT}
+        tally = prepare(raw, tmp_path / name, **given, processes=processes)  # type: ignore[arg-type]
+        made[name] = tally, {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()}
+    assert made["whole"] == made["blocks"] == made["processes"]
 
 
 def test_splitting_pair_by_pair_leaks_and_the_tally_says_so(raw: Path, tmp_path: Path) -> None:
@@ -227,3 +240,19 @@ def test_texts_that_do_not_make_a_corpus_are_refused(
 ) -> None:
     with pytest.raises(EntenteError, match=complaint):
         prepare(official, tmp_path / "out", texts=texts, tests=["test"], probes=None, cleaning=LIMITS, split=split)
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"source": "a"}', '{"source": 1, "target": "b", "foil": "c"}'])
+def test_probes_of_another_shape_are_refused_with_their_line(official: Path, tmp_path: Path, line: str) -> None:
+    write(official / "probes.jsonl", [line])
+    texts = published("train", "val", "test2016")
+    with pytest.raises(EntenteError, match=r"probes\.jsonl, line 1: (not JSON|expected an object)"):
+        prepare(
+            official,
+            tmp_path / "out",
+            texts=texts,
+            tests=["test2016"],
+            probes="probes.jsonl",
+            cleaning=LIMITS,
+            split=None,
+        )

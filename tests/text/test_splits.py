@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from entente.errors import EntenteError
 from entente.text.splits import TEST, TRAIN, VAL, Hashes, Split, components, duplicates, stable_hash
@@ -32,12 +34,20 @@ def test_a_chain_of_shared_sides_is_one_component() -> None:
     assert components(source, target).tolist() == [0, 0, 2, 0, 4, 0]
 
 
-@pytest.mark.parametrize("distinct", [30, 300, 3000])
-def test_components_are_those_of_a_plain_search(distinct: int) -> None:
-    source, target = random_sides(300, distinct, seed=distinct)
+# Pairs of a corpus by the numbers of their sides, of which many are shared.
+PAIRS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=12)
+
+
+def sides(pairs: list[tuple[int, int]]) -> tuple[Hashes, Hashes]:
+    return hashed([f"en{one}" for one, _ in pairs]), hashed([f"fr{other}" for _, other in pairs])
+
+
+@given(PAIRS)
+def test_components_are_those_of_a_plain_search(pairs: list[tuple[int, int]]) -> None:
+    source, target = sides(pairs)
     neighbours: dict[tuple[int, int], list[int]] = {}
-    for pair, sides in enumerate(zip(source.tolist(), target.tolist(), strict=True)):
-        for side in enumerate(sides):
+    for pair, both in enumerate(zip(source.tolist(), target.tolist(), strict=True)):
+        for side in enumerate(both):
             neighbours.setdefault(side, []).append(pair)
     labels = [-1] * len(source)
     for first in range(len(source)):
@@ -50,13 +60,15 @@ def test_components_are_those_of_a_plain_search(distinct: int) -> None:
     assert components(source, target).tolist() == labels
 
 
-def test_splits_by_component_share_no_side() -> None:
-    source, target = random_sides(4000, 4000, seed=1)
-    places = Split("component", val=200, test=400, largest=0.02).assign(source, target)
+@given(PAIRS, st.integers(1, 3), st.integers(1, 3))
+def test_splits_by_component_share_no_side(pairs: list[tuple[int, int]], val: int, test: int) -> None:
+    source, target = sides(pairs)
+    places = Split("component", val=val, test=test, largest=1.0).assign(source, target)
+    assert len(places) == len(pairs)
+    assert set(places.tolist()) <= {TRAIN, VAL, TEST}
     for side in (source, target):
         shown = [set(side[places == place].tolist()) for place in (TRAIN, VAL, TEST)]
-        assert all(shown)
-        assert not shown[0] & shown[1] | shown[0] & shown[2] | shown[1] & shown[2]
+        assert sum(map(len, shown)) == len(set().union(*shown))
 
 
 def test_splits_by_pair_share_sides() -> None:
@@ -81,11 +93,10 @@ def test_a_large_component_goes_to_training() -> None:
     assert set(places[500:].tolist()) == {TRAIN, VAL, TEST}
 
 
-@pytest.mark.parametrize("unit", ["component", "pair"])
-def test_the_order_of_the_corpus_changes_no_place(unit: str) -> None:
-    source, target = random_sides(2000, 3000, seed=3)
-    split = Split(unit, val=100, test=200, largest=0.01)
-    order = np.random.default_rng(0).permutation(len(source))
+@given(st.data(), PAIRS, st.sampled_from(["component", "pair"]))
+def test_the_order_of_the_corpus_changes_no_place(data: st.DataObject, pairs: list[tuple[int, int]], unit: str) -> None:
+    (source, target), order = sides(pairs), data.draw(st.permutations(range(len(pairs))))
+    split = Split(unit, val=2, test=2, largest=1.0)
     assert np.array_equal(split.assign(source, target)[order], split.assign(source[order], target[order]))
 
 

@@ -1,13 +1,17 @@
 import io
 import random
+import re
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import sentencepiece
+from hypothesis import given
+from hypothesis import strategies as st
 
 from entente.errors import EntenteError
-from entente.text.subwords import BOS, EOS, PAD, UNK, Subwords, learn
+from entente.text.cleaning import normalise
+from entente.text.subwords import BOS, EOS, PAD, SPACE, UNK, Subwords, learn
 
 # Sentences of invented words, so that there are enough different pieces to learn.
 CHANCE = random.Random(1)
@@ -50,6 +54,17 @@ def test_every_text_round_trips(subwords: Subwords, sentence: str) -> None:
     ids = subwords.encode([sentence])
     assert subwords.decode(ids) == [sentence]
     assert not {PAD, UNK, BOS, EOS} & set(ids[0])
+
+
+# But for U+2581, which SentencePiece writes for a space.
+NORMALISED = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=SPACE)).map(normalise)
+
+
+@given(st.lists(NORMALISED, max_size=3))
+def test_any_normalised_text_round_trips_in_pieces_of_the_vocabulary(subwords: Subwords, sentences: list[str]) -> None:
+    ids = subwords.encode(sentences)
+    assert subwords.decode(ids) == sentences
+    assert all(EOS < piece < len(subwords) for row in ids for piece in row)
 
 
 def test_special_symbols_leave_no_trace_in_text(subwords: Subwords) -> None:
@@ -105,7 +120,6 @@ def test_a_vocabulary_the_corpus_cannot_fill_names_the_largest_that_it_can(texts
     [
         ({"kind": "words"}, "`words`: choose one of unigram, bpe"),
         ({"vocabulary": 50}, "too small .* at least"),
-        ({"sample": 0}, "subwords.sample is 0"),
     ],
 )
 def test_an_impossible_request_is_refused_and_writes_nothing(
@@ -143,3 +157,18 @@ def test_missing_broken_and_foreign_models_are_told_apart(tmp_path: Path, texts:
     (tmp_path / "foreign.model").write_bytes(foreign.getvalue())
     with pytest.raises(EntenteError, match="numbers pad, unk, bos, eos"):
         Subwords(tmp_path / "foreign.model")
+
+
+def test_a_model_with_another_digest_is_not_even_parsed(tmp_path: Path) -> None:
+    (tmp_path / "subwords.model").write_bytes(b"not a model")
+    with pytest.raises(EntenteError, match="does not belong to the weights"):
+        Subwords(tmp_path / "subwords.model", digest="0" * 64)
+
+
+def test_a_model_whose_pieces_are_no_text_is_damaged(tmp_path: Path, texts: list[Path]) -> None:
+    learn(texts, tmp_path, kind="bpe", vocabulary=350, threads=1, sample=1000)
+    model = tmp_path / "subwords.model"
+    twice = re.sub(rb"<0x4[12]>", b"<\xff\xff\xff\xff>", model.read_bytes())  # SentencePiece complains in such bytes
+    model.write_bytes(twice)
+    with pytest.raises(EntenteError, match="damaged"):
+        Subwords(model)

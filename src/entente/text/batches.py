@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import chain, count, islice
 from typing import Self
 
 import numpy as np
@@ -13,6 +13,8 @@ from torch.utils.data import Sampler
 
 from entente.text.encoded import Encoded
 from entente.text.subwords import BOS, PAD
+
+POOL, STRETCH = 1 << 20, 1 << 10  # pairs
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,9 @@ class TokenBudgetBatches:
     into batches, and the batches shuffled: a pure function of seed and epoch, so that an interrupted training goes on
     where it stopped. Where an update takes several batches (`multiple`), the last ones that do not fill an update
     wait for another epoch.
+
+    Of a large corpus not more than about `POOL` pairs are sorted together, drawn from everywhere in stretches of
+    `STRETCH`: the first batch is there within a second, however many pairs there are.
     """
 
     def __init__(
@@ -102,8 +107,21 @@ class TokenBudgetBatches:
 
     def epoch(self, number: int) -> list[list[int]]:
         """Return all batches of epoch 0, 1, 2, ..., in order."""
-        random = np.random.default_rng((self.seed, number))
-        rows = np.arange(0, len(self.source_lengths), self.segmentations)  # the first of each pair
+        return list(self.stream(number))
+
+    def stream(self, number: int) -> Iterator[list[int]]:
+        """Yield the batches of an epoch, in order, planning one pool of pairs after another."""
+        pairs = len(self.source_lengths) // self.segmentations
+        if pairs <= POOL:
+            yield from self._plan(np.arange(pairs), np.random.default_rng((self.seed, number)))
+            return
+        stretches = np.random.default_rng((self.seed, number)).permutation(-(-pairs // STRETCH))
+        for pool, drawn in enumerate(np.array_split(stretches, -(-pairs // POOL))):
+            members = (drawn[:, None] * STRETCH + np.arange(STRETCH)).ravel()
+            yield from self._plan(members[members < pairs], np.random.default_rng((self.seed, number, pool)))
+
+    def _plan(self, pairs: NDArray[np.intp], random: np.random.Generator) -> list[list[int]]:
+        rows = pairs * self.segmentations  # the first of each pair
         if self.segmentations > 1:
             rows += random.integers(self.segmentations, size=len(rows))
         source, target = self.source_lengths[rows], self.target_lengths[rows]
@@ -118,7 +136,8 @@ class TokenBudgetBatches:
         source, target = self.source_lengths[order], self.target_lengths[order]
         start = 0
         while start < len(order):
-            window = slice(start, start + self.tokens)  # a sentence has at least one piece: no batch is larger
+            most = max(1, self.tokens // max(1, int(source[start]), int(target[start])))  # if none was longer
+            window = slice(start, start + most)
             longest = np.maximum.accumulate(np.maximum(source[window], target[window]))
             rows = np.arange(1, len(longest) + 1)
             fit = max(1, int(np.searchsorted(longest * rows, self.tokens, side="right")))
@@ -127,14 +146,11 @@ class TokenBudgetBatches:
 
 
 class EndlessBatches(Sampler[list[int]]):
-    """The batches of epoch after epoch, from batch number `start` on, counted from the first of the first epoch."""
+    """The batches of epoch after epoch: number `start`, counted from the first of the first, and each `step`th on."""
 
-    def __init__(self, batches: TokenBudgetBatches, start: int) -> None:
-        self.batches, self.start = batches, start
+    def __init__(self, batches: TokenBudgetBatches, start: int, step: int = 1) -> None:
+        self.batches, self.start, self.step = batches, start, step
 
     def __iter__(self) -> Iterator[list[int]]:
-        left = self.start
-        for epoch in count():
-            batches = self.batches.epoch(epoch)
-            yield from batches[left:]
-            left = max(0, left - len(batches))
+        endless = chain.from_iterable(map(self.batches.stream, count()))
+        return islice(endless, self.start, None, self.step)

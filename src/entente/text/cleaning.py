@@ -3,12 +3,17 @@
 import re
 import unicodedata
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from entente.options import Count, Natural
 
 # Control characters but white space (which becomes a plain space), and invisible format characters that only
-# disturb: soft hyphen, zero-width space, word joiner, byte order mark, marks of writing direction. The joiners
-# U+200C and U+200D stay: emoji and several scripts need them.
+# disturb: soft hyphen, zero-width space, word joiner, invisible operators, byte order mark, marks of writing direction
+# and of annotations. The joiners U+200C and U+200D stay: emoji and several scripts need them.
 _REMOVED = re.compile(
-    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]+"
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]+"
 )
 _WORD = re.compile(r"\w+")
 
@@ -33,10 +38,10 @@ def key(sentence: str) -> str:
 class Cleaning:
     """Limits of what is worth learning from. Reasons to drop a pair are named by `REASONS`, in this order."""
 
-    max_characters: int  # of either side
-    max_words: int  # of either side
-    max_ratio: float  # of the longer side's characters to the shorter's ...
-    ratio_slack: int  # ... with this many added to both, so that "Go!" may be "Allez-y maintenant !"
+    max_characters: Count  # of either side
+    max_words: Count  # of either side
+    max_ratio: Annotated[float, Field(ge=1)]  # of the longer side's characters to the shorter's ...
+    ratio_slack: Natural  # ... with this many added to both, so that "Go!" may be "Allez-y maintenant !"
 
     def complaint(self, source: str, target: str) -> str | None:
         """Return why a normalised pair should not be learnt from: `empty`, `too_long`, `unequal`, or None."""

@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Annotated, NoReturn
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from filelock import FileLock
+from pydantic import Field
 from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 from urllib3.util import Retry
@@ -33,7 +34,28 @@ class Source:
     """A published file. `sha256` is pinned, or None where the publisher replaces the file now and then."""
 
     url: str
-    sha256: str | None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+
+    def __post_init__(self) -> None:
+        """Refuse what names no file on a server, or would give a password away."""
+        try:
+            parts = urlsplit(self.url)
+        except ValueError as error:
+            raise EntenteError(f"corpus.download.files: {self.url} is no address ({error})") from error
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or not self.name
+            or ".." in self.place.split("/")
+        ):
+            raise EntenteError(
+                f"corpus.download.files: {self.url} is no address of a file on a server: write https://HOST/PATH/FILE"
+            )
+        if "@" in parts.netloc:
+            raise EntenteError(
+                f"corpus.download.files: {self.url} holds a password, which params.yaml and every run would show: take "
+                "it out of the address and put it into ~/.netrc, where downloads look"
+            )
 
     @property
     def place(self) -> str:
@@ -166,7 +188,7 @@ def _receive(session: requests.Session, url: str, part: Path, bar: "tqdm[NoRetur
             _etag(part).write_text(etag, encoding="utf-8")
         else:
             _etag(part).unlink(missing_ok=True)
-        bar.reset(int(response.headers.get("Content-Length", 0)) + have * resumes or None)
+        bar.reset((response.raw.length_remaining or 0) + have * resumes or None)
         bar.update(have * resumes)
         with part.open("ab" if resumes else "wb") as file:
             for chunk in response.raw.stream(_CHUNK, decode_content=False):

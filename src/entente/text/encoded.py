@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, overload
 
 import numpy as np
@@ -9,10 +10,43 @@ import numpy.typing as npt
 
 from entente.errors import EntenteError
 
+_BLOCK = 1 << 20  # offsets read at a time
+
 
 def paths(stem: Path) -> tuple[Path, Path]:
     """Return the files of ids and of offsets that belong to `stem`."""
     return stem.with_name(f"{stem.name}.ids.npy"), stem.with_name(f"{stem.name}.offsets.npy")
+
+
+def _numbers(path: Path, *, is_mapped: bool) -> npt.NDArray[Any]:
+    """Open a .npy file of one row of whole numbers."""
+    try:
+        found = np.lib.format.open_memmap(path, mode="r") if is_mapped else np.load(path)
+        if found.ndim != 1 or found.dtype.kind not in "iu":
+            raise ValueError(f"{found.ndim} dimensions of {found.dtype}")
+    except FileNotFoundError as error:
+        raise EntenteError(f"{path} is missing: `dvc repro encode` makes it") from error
+    except (ValueError, EOFError, OverflowError, MemoryError, TokenError) as error:
+        raise EntenteError(f"{path} is damaged ({error}): `dvc repro -f encode` makes it anew") from error
+    return found
+
+
+def _lengths(path: Path, offsets: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Return what lies between the offsets of a file, reading it: a page of a map counts as memory of ours."""
+    lengths = np.empty(max(0, len(offsets) - 1), np.int32)
+    if not len(offsets) or offsets[0] or not isinstance(offsets, np.memmap):
+        raise _damaged(path)
+    for start in range(0, len(lengths), _BLOCK):
+        first = offsets.offset + start * offsets.itemsize
+        between = np.diff(np.fromfile(path, offsets.dtype, _BLOCK + 1, offset=first))
+        if (between < 0).any():
+            raise _damaged(path)
+        lengths[start : start + _BLOCK] = between
+    return lengths
+
+
+def _damaged(path: Path) -> EntenteError:
+    return EntenteError(f"{path} is damaged: `dvc repro -f encode` makes it anew")
 
 
 class Encoded(Sequence[npt.NDArray[Any]]):
@@ -26,20 +60,16 @@ class Encoded(Sequence[npt.NDArray[Any]]):
         """Open `stem`.ids.npy and `stem`.offsets.npy without reading the ids."""
         self.stem = stem
         ids_path, offsets_path = paths(stem)
-        try:
-            self._offsets: npt.NDArray[np.int64] = np.load(offsets_path)
-            # An empty file cannot be mapped. A view of the map as a plain array is cut into five times as fast.
-            self._ids: npt.NDArray[Any] = np.asarray(np.load(ids_path, mmap_mode="r" if self._offsets[-1] else None))
-        except FileNotFoundError as error:
-            raise EntenteError(f"{error.filename} is missing: `dvc repro encode` makes it") from error
-        except (ValueError, EOFError) as error:
-            raise EntenteError(f"{stem}.*.npy are damaged ({error}): `dvc repro -f encode` makes them anew") from error
+        offsets = _numbers(offsets_path, is_mapped=True)
+        self.lengths: npt.NDArray[np.int32] = _lengths(offsets_path, offsets)
+        self._offsets: npt.NDArray[np.int64] = np.asarray(offsets)
+        # An empty file cannot be mapped. A view of the map as a plain array is cut into five times as fast.
+        self._ids: npt.NDArray[Any] = np.asarray(_numbers(ids_path, is_mapped=bool(self._offsets[-1])))
         if len(self._ids) != self._offsets[-1]:
             raise EntenteError(
                 f"{ids_path} holds {len(self._ids)} ids and {offsets_path} expects {self._offsets[-1]}: "
                 "`dvc repro -f encode` makes both anew"
             )
-        self.lengths: npt.NDArray[np.int32] = np.diff(self._offsets).astype(np.int32)
 
     def __len__(self) -> int:
         """Return the number of sentences."""

@@ -1,12 +1,8 @@
 """From text to the files that `Encoded` reads, in several processes and in bounded memory."""
 
-import multiprocessing
-import signal
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable
 from contextlib import ExitStack
-from itertools import chain, islice
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -16,11 +12,11 @@ from tqdm import tqdm
 
 from entente.text.corpus import read_lines, replacing
 from entente.text.encoded import paths
+from entente.text.parallel import by_block
 from entente.text.segmentation import BEST, Sampler, Segmentation
 from entente.text.subwords import EOS, Subwords
 
 _BLOCK = 20_000  # sentences that travel to a process at a time: a few megabytes
-_AHEAD = 2  # blocks in flight per process, so that none waits and memory stays bounded
 
 
 class _Block(NamedTuple):
@@ -47,7 +43,8 @@ def encode(subwords_model: Path, text: Path, stem: Path, *, processes: int, segm
         _write_header(offsets_file, np.dtype(np.int64), 0)
         offsets_file.write(np.zeros(1, dtype=np.int64).tobytes())
         bar = stack.enter_context(tqdm(desc=f"encoding {text}", unit=" sentences", unit_scale=True, delay=2))
-        for block in _encoded_blocks(subwords, subwords_model, text, segmentation, processes):
+        lines = read_lines(text)
+        for block in by_block(lines, _BLOCK, _encoder, subwords_model, segmentation, processes=processes):
             ids_file.write(block.ids.tobytes())
             offsets_file.write((tokens + np.cumsum(block.lengths)).tobytes())
             tokens += len(block.ids)
@@ -69,34 +66,8 @@ def _write_header(file: BinaryIO, dtype: np.dtype[Any], length: int) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _encoded_blocks(
-    subwords: Subwords, model: Path, text: Path, segmentation: Segmentation, processes: int
-) -> Iterator[_Block]:
-    lines = read_lines(text)
-    blocks = enumerate(iter(lambda: list(islice(lines, _BLOCK)), []))
-    first = list(islice(blocks, 2))
-    if processes == 1 or len(first) < 2:  # starting processes would take longer than the work
-        sampler = Sampler(subwords, segmentation.alpha)
-        for block in chain(first, blocks):
-            yield _encode_block(sampler, segmentation.each, *block)
-        return
-    # spawn: forking a process in which threads run (tqdm's, torch's) may hang.
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_process, (model, segmentation))
-    try:
-        waiting: deque[Future[_Block]] = deque(pool.submit(_encode_in_process, *block) for block in first)
-        for block in blocks:
-            waiting.append(pool.submit(_encode_in_process, *block))
-            if len(waiting) > _AHEAD * processes:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BaseException:  # Ctrl-C too, perhaps while processes start: none may be left that we would wait for
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()
-        raise
-    pool.shutdown()
+def _encoder(model: Path, segmentation: Segmentation) -> Callable[[int, list[str]], _Block]:
+    return partial(_encode_block, Sampler(Subwords(model), segmentation.alpha), segmentation.each)
 
 
 def _encode_block(sampler: Sampler, each: int, number: int, sentences: list[str]) -> _Block:
@@ -109,17 +80,3 @@ def _encode_block(sampler: Sampler, each: int, number: int, sentences: list[str]
     lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
     flat = (piece for row in rows for piece in row)
     return _Block(np.fromiter(flat, dtype=_ids_type(len(sampler.subwords)), count=int(lengths.sum())), lengths)
-
-
-_process_sampler: Sampler  # of this process, made once when it starts
-_process_each: int
-
-
-def _start_process(model: Path, segmentation: Segmentation) -> None:
-    global _process_sampler, _process_each
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent's word is enough
-    _process_sampler, _process_each = Sampler(Subwords(model), segmentation.alpha), segmentation.each
-
-
-def _encode_in_process(number: int, sentences: list[str]) -> _Block:
-    return _encode_block(_process_sampler, _process_each, number, sentences)

@@ -1,38 +1,63 @@
 """From what was downloaded to clean, split, aligned text: two passes, the second over a file on disk."""
 
+import html
 import json
+import re
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any, NamedTuple
 
 import numpy as np
+from pydantic import Field
 from tqdm import tqdm
 
 from entente.errors import EntenteError
+from entente.options import FileName
 from entente.text.archives import open_text
 from entente.text.cleaning import REASONS, Cleaning, key, normalise
-from entente.text.corpus import aligned, decoded, read_lines, replacing_folder
+from entente.text.corpus import aligned, decoded, read_json_lines, replacing_folder
+from entente.text.parallel import by_block
 from entente.text.splits import TEST, TRAIN, VAL, Hashes, Places, Split, duplicates, stable_hash
 
 Pair = tuple[str, str]
 Row = tuple[str, list[str]]  # a source sentence and its references
 
 _DROPPED = 255
+_BLOCK = 60_000  # pairs that travel to a process at a time
+_SEGMENT = re.compile(r"<seg\b[^>]*>(.*)</seg>")
 
 
 @dataclass(frozen=True)
 class Text:
     """Where a side of a split, or both sides, stand among the downloaded files."""
 
-    file: str
-    member: str | None  # of a .zip
-    columns: Sequence[str]  # [en, fr]: parted by tabs, columns beyond are ignored; [en] or [fr]: the whole line
+    file: FileName
+    member: str | None  # of a .zip, .tar or .tgz
+    # [en, fr]: parted by tabs, columns beyond are ignored; [en] or [fr]: the whole line
+    columns: Annotated[Sequence[str], Field(min_length=1)]
     split: str | None  # train, val or a test, as published; None: a corpus that is ours to divide
+
+    def __post_init__(self) -> None:
+        """Refuse columns that are no sides of a corpus."""
+        sides = [column for column in self.columns if column in ("en", "fr")]
+        if len(sides) != len(set(sides)) or len(sides) != min(2, len(self.columns)):
+            raise EntenteError(
+                f"corpus.texts: the columns of {self.file} are {', '.join(self.columns)}; write [en, fr], with what "
+                "else its lines have, or [en] or [fr] for a file of one side"
+            )
+
+
+def segments(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the sentences of a test set as WMT publishes them: one on a line, between <seg> and </seg>."""
+    for line in lines:
+        if found := _SEGMENT.search(line):
+            yield html.unescape(found[1])
 
 
 def prepare(
@@ -44,19 +69,20 @@ def prepare(
     probes: str | None,
     cleaning: Cleaning,
     split: Split | None,
+    processes: int = 1,
 ) -> dict[str, Any]:
     """Write {split}.{en,fr}, and but for train {split}.references.jsonl, into the folder `out`; return the tally.
 
     What is learnt from, and what `split` divides, is cleaned; published val and tests are only normalised, so
     that scores stay comparable. Raises EntenteError for sides that do not match, bytes that are not UTF-8, an
-    empty corpus and one of which cleaning leaves nothing; `out` then stays as it was.
+    empty corpus and one of which cleaning leaves nothing; `out` then stays as it was. Nothing depends on `processes`.
     """
     if (split is not None) != any(text.split is None for text in texts):
         raise EntenteError("corpus.split must divide exactly those corpora of which a text names no split (null)")
     learnt = [text for text in texts if text.split in (None, "train")]
     published = ["val", *tests] if split is None else []
     with replacing_folder(out) as folder, tempfile.TemporaryFile("w+", encoding="utf-8", dir=folder) as file:
-        pool = _Pool(_pairs(raw, learnt, "train"), cleaning, file)
+        pool = _Pool(_pairs(raw, learnt, "train"), cleaning, file, processes)
         places = pool.places(split)
         held: dict[str, dict[str, list[str]]] = {} if split is None else {"val": {}, tests[0]: {}}
         _write_train(folder, pool.read_again(places), list(held.values()))
@@ -76,24 +102,51 @@ def prepare(
     return tally
 
 
+class _Clean(NamedTuple):
+    """Some pairs, cleaned: how many there were and why some are dropped; lines of both sides, and their hashes."""
+
+    read: int
+    complaints: Counter[str]
+    lines: str
+    pairs: "array[int]"
+    sources: "array[int]"
+    targets: "array[int]"
+
+
+def _cleaner(cleaning: Cleaning) -> Callable[[int, list[Pair]], _Clean]:
+    return partial(_clean, cleaning)
+
+
+def _clean(cleaning: Cleaning, number: int, pairs: list[Pair]) -> _Clean:
+    lines: list[str] = []
+    found = _Clean(len(pairs), Counter(), "", array("Q"), array("Q"), array("Q"))
+    for source, target in map(_normalised, pairs):
+        if complaint := cleaning.complaint(source, target):
+            found.complaints[complaint] += 1
+            continue
+        lines.append(f"{source}\t{target}\n")  # no side holds a tab: white space was normalised
+        found.pairs.append(stable_hash(lines[-1]))
+        found.sources.append(stable_hash(key(source)))
+        found.targets.append(stable_hash(key(target)))
+    return found._replace(lines="".join(lines))
+
+
 class _Pool:
     """The pairs to learn from, cleaned, in a file on disk; in memory three 64-bit hashes of each."""
 
-    def __init__(self, pairs: Iterable[Pair], cleaning: Cleaning, file: IO[str]) -> None:
+    def __init__(self, pairs: Iterable[Pair], cleaning: Cleaning, file: IO[str], processes: int) -> None:
         self._file = file
         self.read = 0
         counts = Counter[str]()
         pair_hashes, sources, targets = array("Q"), array("Q"), array("Q")
-        for source, target in map(_normalised, tqdm(pairs, desc="cleaning", unit=" pairs", delay=2)):
-            self.read += 1
-            if complaint := cleaning.complaint(source, target):
-                counts[complaint] += 1
-                continue
-            pair = f"{source}\t{target}\n"  # no side holds a tab: white space was normalised
-            file.write(pair)
-            pair_hashes.append(stable_hash(pair))
-            sources.append(stable_hash(key(source)))
-            targets.append(stable_hash(key(target)))
+        read = tqdm(pairs, desc="cleaning", unit=" pairs", delay=2)
+        for block in by_block(read, _BLOCK, _cleaner, cleaning, processes=processes):
+            self.read += block.read
+            counts.update(block.complaints)
+            file.write(block.lines)
+            pair_hashes.extend(block.pairs)
+            sources.extend(block.sources)
+            targets.extend(block.targets)
         self.kept = ~duplicates(np.asarray(pair_hashes))
         del pair_hashes  # memory is bounded by these arrays: none lives longer than it must
         self.source: Hashes = np.asarray(sources)[self.kept]
@@ -180,7 +233,8 @@ def _pairs(raw: Path, texts: Sequence[Text], split: str) -> Iterator[Pair]:
 def _lines(raw: Path, text: Text) -> Iterator[str]:
     path = raw / text.file
     with open_text(path, text.member) as file:
-        yield from decoded(file, f"{path}:{text.member}" if text.member else str(path))
+        lines = decoded(file, f"{path}:{text.member}" if text.member else str(path))
+        yield from segments(lines) if (text.member or text.file).endswith(".sgm") else lines
 
 
 def _write_train(folder: Path, pairs: Iterable[tuple[int, str, str]], held: Sequence[dict[str, list[str]]]) -> None:
@@ -213,9 +267,11 @@ def _write_rows(folder: Path, split: str, rows: Sequence[Row]) -> dict[str, int]
 def _copy_probes(source: Path, target: Path, train: _Train) -> dict[str, int]:
     """Copy minimal pairs, normalised as the splits are; count those that training gives away."""
     probes = []
-    for line in read_lines(source):
-        probe = json.loads(line)
-        probes.append(probe | {name: normalise(probe[name]) for name in ("source", "target", "foil")})
+    sentences = ("source", "target", "foil")
+    for place, probe in read_json_lines(source):
+        if not isinstance(probe, dict) or not all(isinstance(probe.get(name), str) for name in sentences):
+            raise EntenteError(f"{place}: expected an object with {', '.join(sentences)}; run `dvc repro -f download`")
+        probes.append(probe | {name: normalise(probe[name]) for name in sentences})
     with _text(target) as file:
         file.writelines(json.dumps(probe, ensure_ascii=False) + "\n" for probe in probes)
     rows = [(probe["source"], [probe["target"]]) for probe in probes]

@@ -6,12 +6,14 @@ test would ask for sentences that training has shown. With the arrays that calle
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from entente.errors import EntenteError
+from entente.options import Count
 
 Hashes = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.uint8]
@@ -65,18 +67,21 @@ class Split:
     """How a corpus without official splits is divided. `val` and `test` are expected numbers of pairs."""
 
     unit: str  # component: no side stands in two splits; pair: scattered one by one, which leaks
-    val: int
-    test: int
-    largest: float  # a component of more than this share of the pairs goes to training
+    val: Count
+    test: Count
+    largest: Annotated[float, Field(gt=0, le=1)]  # a component of more than this share of the pairs goes to training
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown unit."""
+        if self.unit not in UNITS:
+            raise EntenteError(f"corpus.split.unit is `{self.unit}`: choose one of {', '.join(UNITS)}")
 
     def assign(self, source: Hashes, target: Hashes) -> Places:
         """Return TRAIN, VAL or TEST for each pair (N,), from the hashes of its normalised sides.
 
         A component's smallest side hash decides, so that a corpus that grows leaves most of them in place. Raises
-        EntenteError for an unknown unit, and where less than twice `val` + `test` pairs may be held out.
+        EntenteError where less than twice `val` + `test` pairs may be held out.
         """
-        if self.unit not in UNITS:
-            raise EntenteError(f"corpus.split.unit is `{self.unit}`: choose one of {', '.join(UNITS)}")
         if self.unit == "component":
             labels, values = components(source, target), np.minimum(source, target)
         else:

@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Annotated
 
 import sentencepiece
+from pydantic import Field
 from tqdm import tqdm
 
 from entente.errors import EntenteError
+from entente.options import Count
 from entente.text.corpus import read_lines, replacing
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
@@ -28,8 +31,15 @@ _CHARACTER_COVERAGE = 0.9999
 _ERRORS_ONLY = 2
 SPACE = "\u2581"  # how SentencePiece writes it, before a word
 
+_HALF = re.compile("[\ud800-\udfff]")
 
-def learn(texts: Sequence[Path], folder: Path, *, kind: str, vocabulary: int, threads: int, sample: int) -> None:
+Sample = Annotated[int, Field(gt=100)]  # sentences; SentencePiece refuses fewer
+Threads = Annotated[int, Field(ge=1, le=1024)]
+
+
+def learn(
+    texts: Sequence[Path], folder: Path, *, kind: str, vocabulary: Count, threads: Threads, sample: Sample
+) -> None:
     """Learn one vocabulary of `vocabulary` pieces, joint over `texts`, into `folder`/subwords.{model,vocab}.
 
     At most `sample` sentences are drawn to learn from, always the same ones. The bytes written depend on the
@@ -38,8 +48,6 @@ def learn(texts: Sequence[Path], folder: Path, *, kind: str, vocabulary: int, th
     """
     if kind not in KINDS:
         raise EntenteError(f"subwords.kind is `{kind}`: choose one of {', '.join(KINDS)}")
-    if sample <= 100:  # SentencePiece refuses fewer
-        raise EntenteError(f"subwords.sample is {sample}: it is a number of sentences, more than 100")
     model = io.BytesIO()
     complaints: list[EntenteError] = []  # SentencePiece hides what its iterator raises in a message of its own
     try:
@@ -125,34 +133,52 @@ class Subwords:
 
     digest: str  # sha256 of the model file's bytes, in hexadecimal: which vocabulary weights belong to
 
-    def __init__(self, model: Path) -> None:
-        """Load `model`, a SentencePiece model file that `learn` wrote."""
+    def __init__(self, model: Path, digest: str | None = None) -> None:
+        """Load `model`, a SentencePiece model file that `learn` wrote; with `digest`, that alone."""
         try:
             content = model.read_bytes()
         except OSError as error:
             raise EntenteError(
                 f"no subword model at {model} ({error.strerror}): `dvc repro learn_subwords` learns one"
             ) from error
+        self.digest = hashlib.sha256(content).hexdigest()
+        if digest not in (None, self.digest):  # asked before a parser in C++ sees it
+            raise EntenteError(
+                f"{model} does not belong to the weights beside it: they know sha256 {digest}, this file has "
+                f"{self.digest}. `dvc checkout` restores the folder of the last training, `dvc repro` trains anew"
+            )
         try:
+            if not content:
+                raise ValueError("an empty file")
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=content)
-        except RuntimeError as error:
+            special = [getattr(self._processor, name)() for name in ("pad_id", "unk_id", "bos_id", "eos_id")]
+        except (RuntimeError, ValueError) as error:
             raise EntenteError(f"{model} is no SentencePiece model, or is damaged: learn it anew") from error
-        special = [getattr(self._processor, name)() for name in ("pad_id", "unk_id", "bos_id", "eos_id")]
         if special != [PAD, UNK, BOS, EOS]:
             raise EntenteError(
                 f"{model} numbers pad, unk, bos, eos {special}, expected {[PAD, UNK, BOS, EOS]}: it was made "
                 "elsewhere; learn one with `dvc repro learn_subwords`"
             )
-        self.digest = hashlib.sha256(content).hexdigest()
 
     def __len__(self) -> int:
         """Return the number of pieces, the special symbols and the 256 bytes among them."""
         return len(self._processor)
 
     def encode(self, sentences: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each sentence, without BOS or EOS; sentences come normalised (text.cleaning)."""
+        """Return the ids of each sentence, without BOS or EOS; sentences come normalised (text.cleaning).
+
+        Raises EntenteError for what is no text.
+        """
         # One thread: the order of results and the number of threads of a process stay the caller's affair.
-        ids: list[list[int]] = self._processor.encode(list(sentences), out_type=int, num_threads=1)
+        try:
+            ids: list[list[int]] = self._processor.encode(list(sentences), out_type=int, num_threads=1)
+        except TypeError as error:  # half of a surrogate pair is no text, though Python has it in strings
+            broken = next((sentence for sentence in sentences if _HALF.search(sentence)), None)
+            if broken is None:
+                raise
+            raise EntenteError(
+                f"{broken[:60]!a} is no text: it holds half of a character, or bytes that are not UTF-8; mend it"
+            ) from error
         return ids
 
     def likeliest(self, word: str, count: int) -> tuple[list[list[int]], list[float]]:

@@ -11,6 +11,7 @@ from random import Random
 from typing import TextIO
 
 from entente.errors import EntenteError
+from entente.options import Count, Natural
 from entente.text.grammar import english
 from entente.text.grammar.composition import draw
 from entente.text.grammar.french import French
@@ -150,13 +151,13 @@ def write_corpus(
     grammar: Path,
     out: Path,
     *,
-    pairs: int,
-    val: int,
-    test: int,
-    compositional: int,
-    longer: int,
-    probes: int,
-    seed: int,
+    pairs: Count,
+    val: Count,
+    test: Count,
+    compositional: Count,
+    longer: Count,
+    probes: Count,
+    seed: Natural,
 ) -> dict[str, int]:
     """Expand `grammar` into out/{split}.{en,fr} and out/probes.jsonl; returns the number of lines of each.
 

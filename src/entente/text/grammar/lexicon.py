@@ -6,9 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from entente.errors import EntenteError
+from entente.text.grammar.files import MISFITS, read_yaml
 
 Forms = tuple[str, str, str, str]  # masculine, feminine, masculine plural, feminine plural
 
@@ -250,16 +249,6 @@ def _phrases(entries: Mapping[str, str]) -> tuple[Phrase, ...]:
     return tuple(Phrase(en, fr) for en, fr in entries.items())
 
 
-def read_yaml(path: Path) -> Any:
-    """Parse a YAML file of the grammar; a missing or broken one is an `EntenteError` that names it."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise EntenteError(f"{path} is missing; the grammar needs it. Restore it from git.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise EntenteError(f"{path} is not YAML in UTF-8: {error}. Mend it or restore it from git.") from error
-
-
 def read_lexicon(folder: Path) -> Lexicon:
     """Read nouns, verbs, adjectives, conjugations and other words from the YAML files in `folder`."""
     files = {
@@ -294,7 +283,7 @@ def read_lexicon(folder: Path) -> Lexicon:
                 for entry in words["prepositions"]
             ),
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except MISFITS as error:
         raise EntenteError(
             f"{folder}: bad entry in the lexicon: {error}. Compare with the entries around it."
         ) from error

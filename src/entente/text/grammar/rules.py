@@ -9,7 +9,8 @@ from random import Random
 from typing import Any
 
 from entente.errors import EntenteError
-from entente.text.grammar.lexicon import Lexicon, read_lexicon, read_yaml
+from entente.text.grammar.files import MISFITS, read_yaml
+from entente.text.grammar.lexicon import Lexicon, read_lexicon
 from entente.text.grammar.syntax import Address, Agreement
 
 TITLES = (
@@ -84,13 +85,18 @@ class Grammar:
 def read_grammar(folder: Path) -> Grammar:
     """Read the YAML files of a grammar; a missing or broken one is an `EntenteError`."""
     entries, phrases = read_yaml(folder / "rules.yaml"), read_yaml(folder / "phrases.yaml")
-    rules = {
-        section: {name: read_rule(name, own, entries["defaults"]) for name, own in entries[section].items()}
-        for section in entries
-        if section != "defaults"
-    }
     lexicon = read_lexicon(folder)
-    return Grammar(lexicon, rules, {**phrases["anchors"], **_greetings(phrases["greetings"], lexicon)})
+    try:
+        rules = {
+            section: {name: read_rule(name, own, entries["defaults"]) for name, own in entries[section].items()}
+            for section in entries
+            if section != "defaults"
+        }
+        return Grammar(lexicon, rules, {**phrases["anchors"], **_greetings(phrases["greetings"], lexicon)})
+    except MISFITS as error:
+        raise EntenteError(
+            f"{folder}: bad entry in rules.yaml or phrases.yaml: {error}. Compare with the entries around it."
+        ) from error
 
 
 def _greetings(greetings: list[dict[str, Any]], lexicon: Lexicon) -> dict[str, str]:
