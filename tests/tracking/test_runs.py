@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
+from entente.tracking.delivery import KEY
 from entente.tracking.runs import PARENT_VARIABLE, Run, Runs, flatten, status
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
@@ -84,6 +87,31 @@ def test_an_interrupted_training_goes_on_in_its_run(runs: Runs, client: MlflowCl
     assert curve(resumed.id, "train/loss") == [(5, 3.0), (10, 2.0)]
     assert client.get_run(resumed.id).info.status == "FINISHED"
     assert train(runs, resume=False).id != resumed.id
+
+
+def test_what_a_resumed_training_logs_again_stands_once(runs: Runs, client: MlflowClient, curve: Curve) -> None:
+    def learn(first: int, end: int, *, resume: bool) -> Run:
+        with runs.train("tiny", "one", PARAMETERS, {}, resume=resume) as run:
+            for step in range(first, end):
+                run.metrics({"train/loss": step / 2, "train/l'odd": 1.0, "system/cpu": 1.0}, step)
+                run.table("translations.json", [{"update": step, "translation": "Je t'aime."}])
+        return run
+
+    learn(0, 4, resume=False)
+    run = learn(2, 6, resume=True)
+    assert curve(run.id, "train/loss") == [(step, step / 2) for step in range(6)]
+    assert len(curve(run.id, "train/l_odd")) == 6
+    assert len(curve(run.id, "system/cpu")) == 8
+    table = json.loads(Path(client.download_artifacts(run.id, "translations.json")).read_text(encoding="utf-8"))
+    assert [update for update, _ in table["data"]] == list(range(6))
+
+
+def test_an_evaluation_that_is_run_again_adds_what_is_otherwise(runs: Runs, curve: Curve) -> None:
+    train(runs)
+    for bleu in (30.0, 30.0, 31.0):
+        with runs.evaluate("tiny", "one", PARAMETERS, {}) as run:
+            run.metrics({"test/bleu": bleu}, 0)
+    assert curve(run.id, "test/bleu") == [(0, 30.0), (0, 31.0)]
 
 
 def sigterm() -> None:
@@ -164,6 +192,28 @@ def test_surroundings_become_tags(
     assert tags["mlflow.source.git.commit"] == commit.strip()
 
 
+def test_what_was_killed_is_ended_for_it_and_says_why_until_it_goes_on(runs: Runs, client: MlflowClient) -> None:
+    tags = {"entente.job": "a"}
+    killed = runs.train("tiny", "one", {}, tags, resume=False)
+    killed.__enter__()
+    runs.ended("tiny", "one", "a", "train was killed")
+    found = client.get_run(killed.id)
+    assert (found.info.status, found.data.tags["entente.ended"]) == ("KILLED", "train was killed")
+    assert found.info.end_time
+    with runs.train("tiny", "one", {}, tags, resume=True) as resumed:
+        assert resumed.id == killed.id
+    runs.ended("tiny", "another", "a", "train was killed")  # before it had a run
+    (found,) = client.search_runs([found.info.experiment_id])
+    assert found.info.status == "FINISHED"
+    assert "entente.ended" not in found.data.tags
+    runs.ended("tiny", "one", "a", "it was lost", lost=True)
+    assert "entente.ended" not in client.get_run(killed.id).data.tags
+    runs.ended("tiny", "one", "a", "evaluate was killed")
+    found = client.get_run(killed.id)
+    assert (found.info.status, found.data.tags["entente.ended"]) == ("FINISHED", "evaluate was killed")
+    killed.__exit__(None, None, None)
+
+
 def test_a_table_grows(runs: Runs, root: Path, client: MlflowClient) -> None:
     with runs.train("tiny", "one", {}, {}, resume=False) as run:
         for epoch in (1, 2):
@@ -226,3 +276,18 @@ def test_what_mlflow_refuses_is_dropped_and_said(runs: Runs, curve: Curve, caplo
         "MLflow refuses artifact",
     ]
     assert curve(run.id, "train/loss") == [(1, 1.0)]
+
+
+def test_a_twin_that_this_user_may_not_delete_is_told_and_holds_nothing_up(
+    runs: Runs, client: MlflowClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(client: MlflowClient, run: str) -> None:
+        raise MlflowException("Permission denied", error_code=PERMISSION_DENIED)
+
+    monkeypatch.setattr(MlflowClient, "delete_run", refuse)
+    with runs.train("tiny", "one", {}, {}, resume=False) as run:
+        assert run.flush()
+        found = client.get_run(run.id)
+        twin = client.create_run(found.info.experiment_id, tags={KEY: found.data.tags[KEY]})
+    assert client.get_run(run.id).info.status == "FINISHED"
+    assert f"may not delete the other, {twin.info.run_id}" in caplog.text

@@ -1,3 +1,5 @@
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -5,7 +7,8 @@ from mlflow import MlflowClient
 
 from entente.errors import EntenteError
 from entente.tracking.runs import Runs
-from entente.tracking.store import open_store, tracking_uri
+from entente.tracking.store import AwayError, open_store, tracking_uri
+from tests.tracking.servers import free_port
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
 
@@ -76,3 +79,60 @@ def test_a_deleted_experiment_says_how_to_bring_it_back(runs: Runs, root: Path, 
     client.delete_experiment(experiment.experiment_id)
     with pytest.raises(EntenteError, match="mlflow experiments restore"):
         open_store(tracking_uri(), "entente")
+
+
+def test_whom_nobody_lets_in_is_told_before_the_work(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Locked(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(answer)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Locked) as door:
+        threading.Thread(target=door.serve_forever, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{door.server_port}")
+        for answer in (401, 403):
+            with pytest.raises(EntenteError, match=rf"//\*\*\*@127.0.0.1.*{answer}") as error:
+                work()
+            assert not isinstance(error.value, AwayError)
+            assert "secret" not in str(error.value)
+        door.shutdown()
+    assert not (root / "mlartifacts").exists()
+
+
+def work() -> None:
+    runs = Runs("entente", flush_every_seconds=1, system_metrics_every_seconds=60)
+    with runs.train("tiny", "one", {}, {}, resume=False):
+        pytest.fail("the work began")
+
+
+@pytest.mark.parametrize("address", ["nosuchscheme://host/mlflow", "http://127.0.0.1:port"])
+def test_an_address_that_is_none_is_told_before_the_work(
+    address: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with pytest.raises(EntenteError, match="MLFLOW_TRACKING_URI"):
+        work()
+    assert not (root / "mlartifacts").exists()
+
+
+def test_a_file_that_is_no_database_and_a_deleted_experiment_are_told_before_the_work(
+    runs: Runs, root: Path, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.find("none")
+    experiment = client.get_experiment_by_name("entente")
+    assert experiment is not None
+    client.delete_experiment(experiment.experiment_id)
+    with pytest.raises(EntenteError, match="mlflow experiments restore"):
+        work()
+    (root / "other.db").write_text("not a database, but long enough to be taken for one " * 20)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
+    with pytest.raises(EntenteError, match=r"other\.db cannot be used"):
+        work()
+
+
+def test_a_port_at_which_nobody_answers_may_be_answered_later(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(AwayError):
+        open_store(f"http://127.0.0.1:{free_port()}", "entente")

@@ -5,6 +5,7 @@ All runs are packed together: their files have sources and references in common,
 
 import io
 import json
+import lzma
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from entente.tracking.records import Record
 from entente.tracking.runs import COMMIT
 
 RUN = "run.json"
+LARGEST = 2**30  # bytes that an archive may unpack to: it is read into memory
+# What a run.json of another shape raises.
+_MISFITS = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 Files = Mapping[str, bytes]  # by their path
 
@@ -71,15 +75,20 @@ def write_archive(file: Path, runs: Mapping[str, Files]) -> None:
 def read_archive(file: Path) -> list[Archived]:
     """Return the runs in `file`. Raises EntenteError where it is damaged, or no such archive."""
     found: dict[str, dict[str, bytes]] = {}
+    size = 0
     try:
         with tarfile.open(file, "r:xz") as archive:
             for member in archive:
-                run, _, name = member.name.partition("/")
-                packed = archive.extractfile(member)
-                if packed and ".." not in name.split("/"):
-                    found.setdefault(run, {})[name] = packed.read()
+                packed = archive.extractfile(member) if member.isfile() else None
+                run, *parts = member.name.split("/")
+                if packed is None or not parts or {"", ".", ".."} & {run, *parts}:
+                    raise ValueError(f"it holds {member.name}, which is no file of a run")
+                size += member.size
+                if size > LARGEST:
+                    raise ValueError(f"it unpacks to more than {LARGEST >> 20:,} MiB")
+                found.setdefault(run, {})["/".join(parts)] = packed.read()
         return [_archived(files) for files in found.values()]
-    except (tarfile.TarError, EOFError, OSError, KeyError, ValueError) as error:
+    except (tarfile.TarError, lzma.LZMAError, MemoryError, OSError, EOFError, *_MISFITS) as error:
         raise EntenteError(f"{file} is no archive of runs: {error}; delete it, or take it from git again") from error
 
 

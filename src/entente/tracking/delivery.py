@@ -2,48 +2,91 @@
 
 import contextlib
 import json
+import logging
 import re
 import tempfile
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+
+log = logging.getLogger("entente.tracking")
 
 Entry = dict[str, Any]
 Deliver = Callable[[Entry], None]
 
 TABLES = "mlflow.loggedArtifacts"  # the tag by which the UI knows which artifacts are tables
 BLEU = "val_bleu"  # tag of a model's version
-MALFORMED = (400, 404, 409)  # to send the same again would fail again
+EVALUATED = "evaluated."  # prefix of tags: what evaluation had otherwise than training
+KEY = "entente.key"  # tag: the identity of a run before the store has it, by which it is made once
+ENDED = "entente.ended"  # tag: what ended a stage that could not finish
+POINTS = 1000  # MLflow's limits for one batch: metrics,
+PER_BATCH = 100  # and parameters or tags
 
 
 class RefusedError(Exception):
     """The store is there and will never take this entry."""
 
 
-def deliver_to(client: MlflowClient, run: str) -> Deliver:
-    """Return the function that writes one entry to `run`.
+def now() -> int:
+    """Return the time as MLflow writes it, in milliseconds."""
+    return time.time_ns() // 1_000_000
 
-    It raises RefusedError, or anything else when the store is away.
-    """
 
-    def deliver(entry: Entry) -> None:
-        try:
-            WRITERS[entry["what"]](client, run, entry)
-        except MlflowException as error:
-            if error.get_http_status_code() in MALFORMED:
-                raise RefusedError(str(error)) from error
-            raise
+@dataclass
+class Address:
+    """A run as it is known here, how to find or make it in the store, and its id there once the store has it."""
 
-    return deliver
+    experiment: str
+    name: str
+    tags: dict[str, str]
+    sought: dict[str, str] | None = None  # tags of the run to go on with, the latest that has them
+    creates: bool = True  # a run where none is found
+    once: bool = False  # a step of a curve is logged once, whatever its value when a training comes there again
+    key: str = field(default_factory=lambda: f"{now()}-{uuid.uuid4().hex}")  # sorts by time
+    start: int = field(default_factory=now)  # of the run, in milliseconds
+    run: str | None = None
+    made: bool = False  # for this address, and not found
+
+
+def batch(waiting: Iterable[Entry]) -> list[Entry]:
+    """Return the oldest entry, with the metrics that follow it if it is one of metrics."""
+    entries: list[Entry] = []
+    points = 0
+    for entry in waiting:
+        points += len(entry["points"]) if entry["what"] == "metrics" else POINTS
+        if entries and points > POINTS:
+            break
+        entries.append(entry)
+    return entries
+
+
+def together(entries: Sequence[Entry]) -> Entry:
+    """Return a batch as one entry."""
+    if len(entries) == 1:
+        return entries[0]
+    return {"what": "metrics", "points": [point for entry in entries for point in entry["points"]]}
+
+
+def write(client: MlflowClient, address: Address, entry: Entry) -> None:
+    """Write an entry to the run of `address`. To write one again changes nothing: an answer may have been lost."""
+    if entry.get("only", address.made) == address.made:
+        WRITERS[entry["what"]](client, str(address.run), entry | {"start": address.start})
 
 
 def _metrics(client: MlflowClient, run: str, entry: Entry) -> None:
-    client.log_batch(run, metrics=[Metric(*point) for point in entry["points"]])
+    start = entry["start"]
+    points = [
+        Metric(name, value, moment, round((moment - start) / 1000) if step is None else step)
+        for name, value, moment, step in entry["points"]
+    ]
+    client.log_batch(run, metrics=points)
 
 
 def _parameters(client: MlflowClient, run: str, entry: Entry) -> None:
@@ -52,6 +95,20 @@ def _parameters(client: MlflowClient, run: str, entry: Entry) -> None:
 
 def _tags(client: MlflowClient, run: str, entry: Entry) -> None:
     client.log_batch(run, tags=[RunTag(*pair) for pair in entry["values"].items()])
+
+
+def _evaluated(client: MlflowClient, run: str, entry: Entry) -> None:
+    """Tag what differs from what the run recorded."""
+    data = client.get_run(run).data
+    recorded = data.tags | data.params
+    tags = [
+        RunTag(f"{EVALUATED}{key}", value)
+        for key, value in entry["values"].items()
+        # An earlier evaluation's tag is corrected also where training and evaluation agree again.
+        if recorded.get(key) != value or f"{EVALUATED}{key}" in recorded
+    ]
+    for start in range(0, len(tags), PER_BATCH):
+        client.log_batch(run, tags=tags[start : start + PER_BATCH])
 
 
 def _artifact(client: MlflowClient, run: str, entry: Entry) -> None:
@@ -93,39 +150,66 @@ def _register(client: MlflowClient, run: str, entry: Entry) -> None:
 
 
 def _table(client: MlflowClient, run: str, entry: Entry) -> None:
-    """Append rows to a table artifact (`log_table` does too, by way of pandas and its warnings)."""
-    file, rows = entry["file"], entry["rows"]
+    """Append the rows that are not there yet to a table artifact (`log_table` goes by way of pandas' warnings)."""
+    file = entry["file"]
+    rows = json.loads(json.dumps(entry["rows"], default=str))  # as they are read again
     table = {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}
     recorded = json.loads(client.get_run(run).data.tags.get(TABLES, "[]"))
     mark = {"path": file, "type": "table"}
     with tempfile.TemporaryDirectory() as folder:
         if mark in recorded:
             earlier = json.loads(Path(client.download_artifacts(run, file, folder)).read_text(encoding="utf-8"))
-            table["data"] = earlier["data"] + table["data"]
-    client.log_text(run, json.dumps(table, ensure_ascii=False, default=str), file)
+            # A training that goes on may show again what it has shown, and what was sent may have lost its answer.
+            table["data"] = earlier["data"] + [row for row in table["data"] if row not in earlier["data"]]
+    client.log_text(run, json.dumps(table, ensure_ascii=False), file)
     if mark not in recorded:
         client.set_tag(run, TABLES, json.dumps([*recorded, mark]))
 
 
 def _status(client: MlflowClient, run: str, entry: Entry) -> None:
+    found = client.get_run(run)
     if entry["status"] == "RUNNING":
         client.update_run(run, status="RUNNING")
     else:
         client.set_terminated(run, entry["status"], end_time=entry["end"])
+    if ENDED in found.data.tags and entry["status"] in ("RUNNING", "FINISHED"):  # of an earlier attempt
+        client.delete_tag(run, ENDED)
+    if KEY in found.data.tags:
+        remove_twins(client, found, KEY)
+
+
+def remove_twins(client: MlflowClient, run: Run, tag: str) -> None:
+    """Delete other runs with this tag of a run: the store may have heard late that it was to make it, and made two."""
+    for twin in client.search_runs([run.info.experiment_id], f"tags.`{tag}` = '{run.data.tags[tag]}'"):
+        if twin.info.run_id == run.info.run_id:
+            continue
+        try:
+            client.delete_run(twin.info.run_id)
+        except MlflowException as error:
+            if error.get_http_status_code() != 403:
+                raise
+            name, other = run.info.run_name, twin.info.run_id
+            log.warning("the store made run %s twice, and this user may not delete the other, %s", name, other)
+
+
+def _ended(client: MlflowClient, run: str, entry: Entry) -> None:
+    """Say what ended a stage, and end its run where the stage could not; `lost`: only there."""
+    running = client.get_run(run).info.status == "RUNNING"
+    if running or not entry["lost"]:
+        client.set_tag(run, ENDED, entry["why"])
+    if running:
+        client.set_terminated(run, "KILLED", end_time=entry["end"])
 
 
 WRITERS: dict[str, Callable[[MlflowClient, str, Entry], None]] = {
     "metrics": _metrics,
     "parameters": _parameters,
     "tags": _tags,
+    "evaluated": _evaluated,
     "artifact": _artifact,
     "dataset": _dataset,
     "table": _table,
     "register": _register,
     "status": _status,
+    "ended": _ended,
 }
-
-
-def now() -> int:
-    """Return the time as MLflow writes it, in milliseconds."""
-    return time.time_ns() // 1_000_000

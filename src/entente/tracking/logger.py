@@ -41,6 +41,11 @@ class RunLogger(Logger):
         """Do nothing: the run holds the whole composed configuration already."""
 
     @rank_zero_only
+    def save(self) -> None:
+        """Write down what is not delivered yet: a training asks for it before it saves a checkpoint."""
+        self.run.keep()
+
+    @rank_zero_only
     def finalize(self, status: str) -> None:
         """Deliver what waits."""
         self.run.flush()

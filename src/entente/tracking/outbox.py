@@ -1,27 +1,23 @@
 """The outbox of a run: entries leave in order, from a thread, and wait while the store is away.
 
-Nothing here raises or blocks for long: a training must not die, nor stand still, with its tracking server.
+Once it is open no store makes it raise, and all that is waited for the store together has a bound: a training must not
+die, nor stand still, with its tracking server.
 """
 
-import contextlib
-import json
 import logging
-import os
-import shutil
 import threading
+import time
 from collections import deque
-from pathlib import Path
 from typing import Protocol
 
-from filelock import FileLock, Timeout
-
-from entente.tracking.delivery import Deliver, Entry, RefusedError
-from entente.tracking.store import first_line
+from entente.errors import EntenteError
+from entente.tracking.delivery import Deliver, Entry, RefusedError, batch, together
+from entente.tracking.spool import Spool
+from entente.tracking.store import AwayError, first_line
 
 log = logging.getLogger("entente.tracking")
 
 THREAD = "tracking outbox"
-POINTS = 1000  # MLflow's limit for one batch
 LONGEST_PAUSE = 60.0  # seconds between two attempts while the store is away
 
 
@@ -29,15 +25,21 @@ class Writes(Protocol):
     """What a run asks of its outbox."""
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Begin to deliver; return when what is there has arrived, or the store is known to be away."""
 
     def put(self, entry: Entry) -> None:
         """Take an entry; return at once."""
 
-    def flush(self, patience: float) -> None:
-        """Wait until everything is delivered or kept in the spool, `patience` seconds at most."""
+    def keep(self) -> None:
+        """Keep in the spool at once what is not delivered yet, so that it outlives this process."""
 
-    def close(self, patience: float) -> None:
+    def flush(self, *, insist: bool = False) -> bool:
+        """Wait until everything is delivered or kept in the spool, and return whether it is delivered.
+
+        Where the store is away, its next attempt has its time, but for those who `insist` on one now.
+        """
+
+    def close(self) -> None:
         """Deliver what waits, keep in the spool what cannot be delivered, and stop."""
 
 
@@ -50,63 +52,96 @@ class Silence:
     def put(self, entry: Entry) -> None:
         """Drop the entry."""
 
-    def flush(self, patience: float) -> None:
+    def keep(self) -> None:
         """Do nothing."""
 
-    def close(self, patience: float) -> None:
+    def flush(self, *, insist: bool = False) -> bool:
+        """Do nothing."""
+        return True
+
+    def close(self) -> None:
         """Do nothing."""
 
 
 class Outbox:
-    """Entries on their way to one run. While the store is away they stand in `spool` too, as JSON lines."""
+    """Entries on their way to one run, each some `seconds`. While the store is away they stand in `spool` too.
 
-    def __init__(self, deliver: Deliver, spool: Path, seconds: float) -> None:
-        self._deliver, self._seconds = deliver, seconds
-        self._spool = Spool(spool)
+    The store is waited for `patience` seconds at most as the run is opened, and no longer in all that comes later.
+    `keep`, `flush` and `close` raise OSError where what the store lacks can be kept in the spool neither.
+    """
+
+    def __init__(self, deliver: Deliver, spool: Spool, seconds: float, patience: float) -> None:
+        self._deliver, self._spool, self._seconds = deliver, spool, seconds
+        self._patience = self._left = patience
         self._waiting: deque[Entry] = deque()
         self._changed = threading.Condition()
-        self._failures = 0
-        self._hurry = self._closing = False
+        self._failures = 0  # in a row
+        self._attempts = 0  # that failed
+        self._unusable: EntenteError | None = None  # what no waiting heals, while there is somebody to be told
+        self._opening = self._hurry = self._closing = self._closed = False
         self._thread = threading.Thread(target=self._work, name=THREAD, daemon=True)
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Begin to deliver; return when what is there has arrived, or the store is known to be away.
+
+        Raises EntenteError where waiting would not help.
+        """
+        self._opening = True
         self._thread.start()
+        self.flush()
+        with self._changed:
+            self._opening, self._left = False, self._patience
+            if self._unusable:
+                raise self._unusable
 
     def put(self, entry: Entry) -> None:
         """Take an entry; return at once."""
         with self._changed:
             self._waiting.append(entry)
             if self._failures:
-                self._keep()
+                self._try_to_keep()
 
-    def flush(self, patience: float) -> None:
-        """Wait until everything is delivered or kept in the spool, `patience` seconds at most."""
+    def keep(self) -> None:
+        """Keep in the spool at once what is not delivered yet, so that it outlives this process."""
         with self._changed:
-            if not self._failures:  # else it is kept already, and the next attempt has its time
+            self._spool.keep(self._waiting)
+
+    def flush(self, *, insist: bool = False) -> bool:
+        """Wait until everything is delivered or kept in the spool, and return whether it is delivered."""
+        with self._changed:
+            if insist or not self._failures:
+                before, began = self._attempts, time.monotonic()
                 self._hurry = True
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: not self._waiting or self._failures, timeout=patience)
-            self._keep()
+                self._changed.wait_for(lambda: not self._waiting or self._attempts > before, timeout=self._left)
+                self._left = max(0.0, self._left - (time.monotonic() - began))
+                if self._waiting and self._attempts == before and not self._failures:
+                    self._store_left(TimeoutError("it does not answer"))
+            if not self._unusable:
+                self._spool.keep(self._waiting)
+            return not self._waiting
 
-    def close(self, patience: float) -> None:
+    def close(self) -> None:
         """Deliver what waits, keep in the spool what cannot be delivered, and stop."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join(patience)
+        self._thread.join(self._left)
         with self._changed:
-            self._keep()
-            if self._waiting:
-                log.warning(
-                    "the MLflow store is away: what it lacks waits in %s and is delivered by the next run",
-                    self._spool.path,
-                )
-            self._spool.release()
+            self._closed = True  # others may deliver what is left, as soon as the spool is released
+            try:
+                self._spool.keep(self._waiting)
+                if self._waiting:
+                    log.warning(
+                        "the MLflow store is away: what it lacks waits in %s and is delivered by the next run",
+                        self._spool.path,
+                    )
+            finally:
+                self._spool.release()
 
     def _work(self) -> None:
         closing = False
-        while not closing:
+        while not closing and not self._unusable:
             with self._changed:
                 pause = min(self._seconds * 2**self._failures, LONGEST_PAUSE)
                 self._changed.wait_for(lambda: self._hurry or self._closing, timeout=pause)
@@ -116,13 +151,15 @@ class Outbox:
     def _send(self) -> None:
         while entries := self._next():
             try:
-                self._deliver(_together(entries))
+                self._deliver(together(entries))
             except RefusedError as error:
-                log.warning("MLflow refuses %s: %s", entries[0]["what"], error)
+                log.warning("MLflow refuses %s: %s", entries[0]["what"], first_line(error))
             except Exception as error:  # what is thrown depends on the store: HTTP, database driver, file system
-                self._store_left(error)
+                self._failed(error)
                 return
             with self._changed:
+                if self._closed:
+                    return
                 for _ in entries:
                     self._waiting.popleft()
                 self._spool.forget(len(entries))
@@ -132,113 +169,33 @@ class Outbox:
                 self._changed.notify_all()
 
     def _next(self) -> list[Entry]:
-        """Return the oldest entry, with the metrics that follow it if it is one of metrics."""
         with self._changed:
-            entries: list[Entry] = []
-            points = 0
-            for entry in self._waiting:
-                points += len(entry["points"]) if entry["what"] == "metrics" else POINTS
-                if entries and points > POINTS:
-                    break
-                entries.append(entry)
-            return entries
+            return batch(self._waiting)
 
-    def _store_left(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> None:
         with self._changed:
-            if not self._failures:
-                reason = first_line(error)
-                log.warning("the MLflow store is away (%.300s); figures wait in %s", reason, self._spool.path)
-            self._failures += 1
-            self._keep()
+            if self._closed:
+                return
+            self._attempts += 1
+            if self._opening and isinstance(error, EntenteError) and not isinstance(error, AwayError):
+                self._unusable = error
+            else:
+                self._store_left(error)
             self._changed.notify_all()
 
-    def _keep(self) -> None:
+    def _store_left(self, error: Exception) -> None:
+        if not self._failures:
+            reason = first_line(error.__cause__ or error)
+            log.warning(
+                "the MLflow store is away (%.300s): the work goes on, and its figures wait in %s",
+                reason,
+                self._spool.path,
+            )
+        self._failures += 1
+        self._try_to_keep()
+
+    def _try_to_keep(self) -> None:
         try:
             self._spool.keep(self._waiting)
         except OSError as error:
             log.warning("cannot write %s: %s", self._spool.path, error)
-
-
-class Spool:
-    """The file in which entries wait for the store, with copies of the artifacts they name."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._kept = 0  # so many of the waiting entries, from the oldest, stand in the file
-        self._lock = FileLock(f"{path}.lock", thread_local=False)  # held while this process may still deliver
-
-    def keep(self, waiting: deque[Entry]) -> None:
-        """Add the waiting entries that do not stand in the file yet."""
-        if self._kept == len(waiting):
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if not self._lock.is_locked:
-            self._lock.acquire(timeout=0)
-        with self.path.open("a", encoding="utf-8") as file:
-            for number in range(self._kept, len(waiting)):
-                if waiting[number]["what"] == "artifact":
-                    waiting[number] = self._copied(waiting[number])
-                file.write(json.dumps(waiting[number], default=str) + "\n")
-                self._kept += 1
-
-    def forget(self, delivered: int) -> None:
-        """Take the oldest entries, which were delivered, out of the file."""
-        if self._kept:
-            self._kept = max(0, self._kept - delivered)
-            _drop(self.path, delivered)
-
-    def release(self) -> None:
-        """Let other processes deliver what is left."""
-        self._lock.release(force=True)
-        if not self.path.exists():
-            Path(self._lock.lock_file).unlink(missing_ok=True)
-
-    def _copied(self, entry: Entry) -> Entry:
-        """The file may be another by the time the store is back, so keep it as it is now."""
-        source = Path(entry["path"])
-        if not source.exists():
-            return entry
-        folder = self.path.with_suffix("")
-        target = folder / str(len(list(folder.glob("*")))) / source.name
-        target.parent.mkdir(parents=True)
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copy2(source, target)
-        return entry | {"path": str(target)}
-
-
-def deliver_left_over(spool: Path, deliver: Deliver) -> None:
-    """Deliver what an earlier process left in `spool`, unless one is still at it or the store is away."""
-    with contextlib.suppress(Timeout), FileLock(f"{spool}.lock", timeout=0):
-        for line in spool.read_text(encoding="utf-8").splitlines() if spool.exists() else []:
-            entry = json.loads(line)
-            try:
-                deliver(entry)
-            except RefusedError as error:
-                log.warning("MLflow refuses %s: %s", entry["what"], error)
-            except Exception:  # away again: the rest waits on
-                return
-            _drop(spool, 1)
-        Path(f"{spool}.lock").unlink(missing_ok=True)
-
-
-def _drop(spool: Path, oldest: int) -> None:
-    """Remove the oldest entries from the file; the last one takes the file and its copies along."""
-    try:
-        left = spool.read_text(encoding="utf-8").splitlines(keepends=True)[oldest:]
-        if not left:
-            spool.unlink()
-            shutil.rmtree(spool.with_suffix(""), ignore_errors=True)
-            return
-        new = spool.with_suffix(".new")
-        new.write_text("".join(left), encoding="utf-8")
-        os.replace(new, spool)
-    except OSError as error:
-        log.warning("cannot write %s: %s", spool, error)
-
-
-def _together(entries: list[Entry]) -> Entry:
-    if len(entries) == 1:
-        return entries[0]
-    return {"what": "metrics", "points": [point for entry in entries for point in entry["points"]]}

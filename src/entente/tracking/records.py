@@ -8,10 +8,12 @@ from pathlib import Path
 
 import mlflow.entities
 from mlflow import MlflowClient
+from mlflow.store.entities import PagedList
 
 from entente.errors import EntenteError
-from entente.tracking.runs import KIND, OWNER
-from entente.tracking.store import open_store, tracking_uri
+from entente.tracking.destination import connect, latest
+from entente.tracking.runs import CARRIED, KIND, OWNER
+from entente.tracking.store import pages, speaking_to, tracking_uri
 
 EVALUATED = "decode/sentences_per_second"  # a figure that every evaluation logs
 
@@ -20,7 +22,7 @@ EVALUATED = "decode/sentences_per_second"  # a figure that every evaluation logs
 class Record(ABC):
     """One run: its latest figures, and the way to its curves and files."""
 
-    id: str
+    id: str  # by which the store that it was made in knew it
     name: str
     figures: dict[str, float]
     parameters: dict[str, str]  # under dotted names
@@ -41,16 +43,17 @@ class Stored(Record):
     """A run in the tracking store."""
 
     client: MlflowClient
+    here: str  # its id in this store
 
     def curve(self, figure: str) -> list[tuple[int, float]]:
         """Ask the store for the points."""
-        return [(point.step, point.value) for point in self.client.get_metric_history(self.id, figure)]
+        return [(point.step, point.value) for point in self.client.get_metric_history(self.here, figure)]
 
     def fetch(self, artifact: str, into: Path) -> Path:
         """Download from the store."""
         into.mkdir(parents=True, exist_ok=True)
         try:
-            return Path(self.client.download_artifacts(self.id, artifact, str(into)))
+            return Path(self.client.download_artifacts(self.here, artifact, str(into)))
         except Exception as error:  # stores raise their own, local ones OSError
             raise EntenteError(f"run {self.name} ({self.id}) has no {artifact}: {error}") from error
 
@@ -59,12 +62,13 @@ class Records:
     """The runs of one experiment in the store that MLFLOW_TRACKING_URI names, or mlflow.db at the root."""
 
     def __init__(self, experiment: str) -> None:
-        self._client, self._experiment = open_store(tracking_uri(), experiment)
+        self._client, self._experiment = connect(tracking_uri(), experiment)
 
     def get(self, run: str) -> Record:
-        """Return the run with this id; EntenteError where there is none."""
+        """Return the run with this id, here or in the store it was carried from; EntenteError where there is none."""
         try:
-            return self._record(self._client.get_run(run))
+            carried = latest(self._client, self._experiment, {CARRIED: run})
+            return self._record(carried or self._client.get_run(run))
         except Exception as error:
             raise EntenteError(f"the tracking store has no run {run}: `mlflow ui` lists those it has") from error
 
@@ -82,19 +86,20 @@ class Records:
     def tagged(self, tag: str, value: str | None = None) -> Iterator[Record]:
         """Yield the finished runs that have a tag, or have it with this value, the latest first."""
         wanted = f"tags.`{tag}` {'!=' if value is None else '='} '{value or ''}' and attributes.status = 'FINISHED'"
-        page: str | None = None
-        while page != "":
-            found = self._client.search_runs(
-                [self._experiment], filter_string=wanted, order_by=["attributes.start_time DESC"], page_token=page
-            )
-            yield from map(self._record, found)
-            page = found.token or ""
+
+        def ask(token: str | None) -> "PagedList[mlflow.entities.Run]":
+            order = ["attributes.start_time DESC"]
+            with speaking_to(tracking_uri()):
+                return self._client.search_runs([self._experiment], wanted, order_by=order, page_token=token)
+
+        yield from map(self._record, pages(ask))
 
     def latest_sweep(self) -> Record:
         """Return the parent run of the sweep that ended last; EntenteError where there is none."""
         order = ["attributes.end_time DESC"]
         which = f"tags.`{KIND}` = 'sweep' and attributes.status != 'RUNNING'"
-        found = self._client.search_runs([self._experiment], filter_string=which, order_by=order, max_results=1)
+        with speaking_to(tracking_uri()):
+            found = self._client.search_runs([self._experiment], filter_string=which, order_by=order, max_results=1)
         if not found:
             raise EntenteError("the tracking store has no sweep that ended: was it tracked elsewhere?")
         return self._record(found[0])
@@ -102,4 +107,5 @@ class Records:
     def _record(self, run: mlflow.entities.Run) -> Record:
         name = run.info.run_name or run.info.run_id
         began = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
-        return Stored(run.info.run_id, name, run.data.metrics, run.data.params, run.data.tags, began, self._client)
+        made, data = run.data.tags.get(CARRIED, run.info.run_id), run.data
+        return Stored(made, name, data.metrics, data.params, data.tags, began, self._client, run.info.run_id)

@@ -6,48 +6,60 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import mlflow.entities
-from mlflow import MlflowClient
 from mlflow.tracking.context.registry import resolve_tags
 
-from entente.errors import TERMINATED
-from entente.tracking.delivery import deliver_to, now
-from entente.tracking.outbox import Outbox, Silence, Writes, deliver_left_over
-from entente.tracking.store import open_store, tracking_uri, unsent
+from entente.errors import TERMINATED, masked
+from entente.tracking.delivery import PER_BATCH, Address, now
+from entente.tracking.destination import PARENT, Destination, connect, latest
+from entente.tracking.outbox import Outbox, Silence, Writes
+from entente.tracking.spool import Spool
+from entente.tracking.store import tracking_uri, unsent
 from entente.tracking.system import SystemMetrics, machine
 
 FINGERPRINT = "entente.fingerprint"
 KIND = "entente.kind"  # of a run that is no training: sweep, benchmark, ensemble, out_of_domain
 OWNER = "entente.job"  # the job of a sweep that a run belongs to; other trainings with its fingerprint are not its own
-PARENT = "mlflow.parentRunId"
+CARRIED = "entente.carried"  # of a run out of another store: the id by which that one knew it
 PARENT_VARIABLE = "ENTENTE_PARENT_RUN_ID"  # a sweep's own: MLFLOW_RUN_ID would make children write into the parent
-EVALUATED = "evaluated."  # prefix of tags: what evaluation had otherwise than training
 COMMIT = "mlflow.source.git.commit"
 FOLLOWED = ("dvc.exp", COMMIT)  # tags that evaluation compares too
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+PATIENCE = 30.0  # seconds that a stage waits for the store: at most as long to open its run, and later in all
 LONGEST_VALUE = 6000  # MLflow's limit for a parameter
-PER_BATCH = 100  # MLflow's limit for parameters and tags in a call
-PATIENCE = 30.0  # seconds to wait for the store where a stage has to
 
 
 class Run:
     """One run, to write into. Use it in `with`: its status at the end is FINISHED, FAILED or KILLED.
 
-    Nothing raises when the store is away: what could not be written waits in a file and is delivered later.
+    Nothing raises when the store is away: what could not be written waits in a file and is delivered later, the
+    making of the run with it. Only a store that waiting cannot mend raises, EntenteError, and as the run is opened.
     """
 
-    def __init__(self, identity: str, name: str, outbox: Writes, *, owned: bool) -> None:
-        self.id, self.name = identity, name
-        self._outbox, self._owned = outbox, owned
-        self._machine: SystemMetrics | None = None
+    def __init__(self, address: Address, outbox: Writes, *, watch_every_seconds: float, owned: bool) -> None:
+        self._address, self._outbox, self._owned = address, outbox, owned
+        self._machine = SystemMetrics(lambda values: self.metrics(values, None), watch_every_seconds)
+        self._watched = False
 
-    def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Add a point to each curve. Names are grouped in the UI by what stands before the last slash."""
+    @property
+    def id(self) -> str:
+        """The run's id in the store; until the store has it, the one by which the store will know it."""
+        return self._address.run or self._address.key
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self._address.name
+
+    def metrics(self, values: Mapping[str, float], step: int | None) -> None:
+        """Add a point to each curve. Names are grouped in the UI by what stands before the last slash.
+
+        No step stands for the seconds since the run began.
+        """
         moment = now()
         points = [[_key(name), float(value), moment, step] for name, value in values.items()]
         if points:
@@ -61,7 +73,7 @@ class Run:
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """Store a file, or all that is in a folder, under `folder`; `path` may change once this returns."""
         self._outbox.put({"what": "artifact", "path": str(path.resolve()), "folder": folder})
-        self._outbox.flush(PATIENCE)
+        self._outbox.flush()
 
     def register(self, model: str, folder: str, *, corpus: str, judged: str, bleu: float) -> None:
         """Make the artifacts in `folder` a version of a registered model, unless they are one.
@@ -93,23 +105,27 @@ class Run:
         self._put_pairs("tags", values)
 
     def parameters(self, values: Mapping[str, Any]) -> None:
-        """Add parameters, nested as they are composed. MLflow never lets one change."""
-        self._put_pairs("parameters", flatten(values))
+        """Add parameters, nested as they are composed, unless the run is an earlier one: MLflow lets none change."""
+        self._put_pairs("parameters", flatten(values), only=True)
 
-    def watch(self, start: float, every_seconds: float) -> None:
-        """Log the machine's readings while the run is open; `start`, in Unix time, is their step 0."""
-        self._machine = SystemMetrics(self.metrics, start, every_seconds)
+    def evaluated(self, values: Mapping[str, str]) -> None:
+        """Tag, as evaluated.NAME, which of these are not what the training recorded, if the run is a training's."""
+        self._outbox.put({"what": "evaluated", "values": dict(values), "only": False})
 
-    def flush(self) -> None:
-        """Wait until the store has everything, or is known to be away."""
-        self._outbox.flush(PATIENCE)
+    def keep(self) -> None:
+        """Write down what the store lacks, for the next run if this process is killed; OSError if it cannot be."""
+        self._outbox.keep()
+
+    def flush(self) -> bool:
+        """Wait until the store has everything, or is known to be away; return which."""
+        return self._outbox.flush(insist=True)
 
     def __enter__(self) -> Self:
-        """Begin to write."""
+        """Open the run and begin to write; that takes no longer than the outbox is patient."""
+        self._put_status("RUNNING")
         self._outbox.start()
-        if self._owned:
-            self._outbox.put({"what": "status", "status": "RUNNING"})
-        if self._machine:
+        self._watched = self._owned or self._address.made
+        if self._watched:
             self._machine.start()
         return self
 
@@ -117,16 +133,19 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Note how it ended and deliver what waits."""
-        if self._machine:
+        if self._watched:
             self._machine.stop()
-        if self._owned:
-            self._outbox.put({"what": "status", "status": status(error), "end": now()})
-        self._outbox.close(PATIENCE)
+        self._put_status(status(error))
+        self._outbox.close()
 
-    def _put_pairs(self, what: str, values: Mapping[str, str]) -> None:
+    def _put_status(self, status: str) -> None:
+        made = {} if self._owned else {"only": True}  # the status of a training is its own, whoever evaluates it
+        self._outbox.put({"what": "status", "status": status, "end": now()} | made)
+
+    def _put_pairs(self, what: str, values: Mapping[str, str], **only: bool) -> None:
         pairs = list(values.items())
         for start in range(0, len(pairs), PER_BATCH):
-            self._outbox.put({"what": what, "values": dict(pairs[start : start + PER_BATCH])})
+            self._outbox.put({"what": what, "values": dict(pairs[start : start + PER_BATCH])} | only)
 
 
 class Runs:
@@ -148,12 +167,16 @@ class Runs:
     ) -> Run:
         """Return the run of a training: a new one, or with `resume` the one that was interrupted.
 
-        In a distributed training only the first process writes; the others get a run that is silent.
+        What that one logged after its last checkpoint stands there once, however often it is logged. In a distributed
+        training only the first process writes; the others get a run that is silent.
         """
         if any(os.environ.get(rank, "0") != "0" for rank in RANKS):
-            return Run("", name, Silence(), owned=False)
-        found = self.find(fingerprint, tags.get(OWNER)) if resume else None
-        return self._written(found, owned=True) if found else self._create(name, fingerprint, parameters, tags)
+            return self._run(Address(self._experiment, name, {}), Silence(), owned=False)
+        sought = _mark(fingerprint, tags.get(OWNER)) if resume else None
+        address = Address(self._experiment, name, {**_context(tags), FINGERPRINT: fingerprint}, sought, once=True)
+        run = self._run(address, self._outbox(address), owned=True)
+        run.parameters(parameters)
+        return run
 
     def evaluate(self, name: str, fingerprint: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
         """Return the run of the training that is evaluated, to add to it; its status and its times stay.
@@ -161,62 +184,45 @@ class Runs:
         Where this store has none (the weights came from DVC's cache, say), return a new run that is marked.
         What differs from what the training's run recorded becomes tags `evaluated.NAME`.
         """
-        found = self.find(fingerprint, tags.get(OWNER))
-        if found is None:
-            return self._create(name, fingerprint, parameters, {**tags, "entente.trained": "elsewhere"})
-        run = self._written(found, owned=False)
         context = _context(tags)
-        current = flatten(parameters) | {tag: context[tag] for tag in FOLLOWED if tag in context}
-        recorded = found.data.tags | found.data.params
-        run.tags(
-            {
-                f"{EVALUATED}{key}": value
-                for key, value in current.items()
-                # An earlier evaluation's tag is corrected also where training and evaluation agree again.
-                if recorded.get(key) != value or f"{EVALUATED}{key}" in recorded
-            }
-        )
+        told = {**context, FINGERPRINT: fingerprint, "entente.trained": "elsewhere"}
+        address = Address(self._experiment, name, told, _mark(fingerprint, tags.get(OWNER)))
+        run = self._run(address, self._outbox(address), owned=False)
+        run.parameters(parameters)
+        run.evaluated(flatten(parameters) | {tag: context[tag] for tag in FOLLOWED if tag in context})
         return run
+
+    def ended(self, name: str, fingerprint: str, job: str, why: str, *, lost: bool = False) -> None:
+        """Note at the run of a job, if there is one, what ended it, and end the run if it stands as running.
+
+        Where the job may be `lost`, killed with all that would have told of it, a run that has ended is left alone.
+        """
+        address = Address(self._experiment, name, {}, _mark(fingerprint, job), creates=False)
+        outbox = self._outbox(address)
+        outbox.put({"what": "ended", "why": why, "end": now(), "lost": lost})
+        outbox.start()
+        outbox.close()
 
     def find(self, fingerprint: str, job: str | None = None) -> mlflow.entities.Run | None:
-        """Return the latest run with this fingerprint, of this job if one is named."""
-        client, experiment_id = self._opened
-        of_job = f" and tags.`{OWNER}` = '{job}'" if job else ""
-        found = client.search_runs(
-            [experiment_id],
-            filter_string=f"tags.`{FINGERPRINT}` = '{fingerprint}'{of_job}",
-            order_by=["attributes.start_time DESC"],
-            max_results=1,
-        )
-        return found[0] if found else None
+        """Return the latest run with this fingerprint, of this job if one is named.
 
-    @cached_property
-    def _opened(self) -> tuple[MlflowClient, str]:
+        Raises EntenteError where the store is away or cannot be used.
+        """
+        client, experiment = connect(tracking_uri(), self._experiment)
+        return latest(client, experiment, _mark(fingerprint, job))
+
+    def _run(self, address: Address, outbox: Writes, *, owned: bool) -> Run:
+        return Run(address, outbox, watch_every_seconds=self._system_metrics_every_seconds, owned=owned)
+
+    def _outbox(self, address: Address) -> Outbox:
         uri = tracking_uri()
-        client, experiment_id = open_store(uri, self._experiment)
-        for spool in sorted(unsent(uri).glob("*.jsonl")):
-            deliver_left_over(spool, deliver_to(client, spool.stem))
-        return client, experiment_id
+        deliver = Destination(uri, address, connect).deliver
+        return Outbox(deliver, Spool(unsent(uri), address), self._flush_every_seconds, PATIENCE)
 
-    def _create(self, name: str, fingerprint: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
-        client, experiment_id = self._opened
-        created = client.create_run(experiment_id, run_name=name, tags={**_context(tags), FINGERPRINT: fingerprint})
-        run = self._written(created, owned=True)
-        run.parameters(parameters)
-        return run
 
-    def _written(self, found: mlflow.entities.Run, *, owned: bool) -> Run:
-        identity = found.info.run_id
-        client, _ = self._opened
-        outbox = Outbox(
-            deliver_to(client, identity),
-            unsent(tracking_uri()) / f"{identity}.jsonl",
-            self._flush_every_seconds,
-        )
-        run = Run(identity, found.info.run_name or identity, outbox, owned=owned)
-        if owned:
-            run.watch(found.info.start_time / 1000, self._system_metrics_every_seconds)
-        return run
+def _mark(fingerprint: str, job: str | None) -> dict[str, str]:
+    """Return the tags by which a training's run is found."""
+    return {FINGERPRINT: fingerprint} | ({OWNER: job} if job else {})
 
 
 def flatten(parameters: Mapping[str, Any]) -> dict[str, str]:
@@ -250,7 +256,7 @@ def status(error: BaseException | None) -> str:
 
 
 def _context(tags: Mapping[str, str]) -> dict[str, str]:
-    """Add the surroundings: user, program and git commit (MLflow finds them), DVC experiment, parent run."""
+    """Add the surroundings: user, program, git commit and origin (MLflow finds them), DVC experiment, parent run."""
     surroundings = {
         **resolve_tags(),
         COMMIT: _commit(),  # of the folder worked in; MLflow's own looks where the program's file lies
@@ -258,7 +264,7 @@ def _context(tags: Mapping[str, str]) -> dict[str, str]:
         PARENT: os.environ.get(PARENT_VARIABLE),
         "entente.machine": machine(),
     }
-    return {name: str(value) for name, value in surroundings.items() if value} | dict(tags)
+    return {name: masked(str(value)) for name, value in surroundings.items() if value} | dict(tags)
 
 
 def _commit() -> str:

@@ -4,7 +4,7 @@ MLflow runs this file where the model is loaded; the package lies beside it (`re
 """
 
 from collections.abc import Mapping
-from threading import Lock
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pandas as pd
@@ -24,7 +24,7 @@ class ServedModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the model's folder."""
-        self._service = Service(Translator.load(context.artifacts["model"]), Lock())
+        self._service = Service(Translator.load(context.artifacts["model"]), ThreadPoolExecutor(1))
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None

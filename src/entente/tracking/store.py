@@ -4,19 +4,30 @@ import contextlib
 import hashlib
 import logging
 import os
-import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
+import mlflow
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import InvalidUrlException, MlflowException
+from mlflow.store.entities import PagedList
 
-from entente.errors import EntenteError
+from entente.errors import EntenteError, masked
 
 SQLITE = "sqlite:///"
 FIRST_USE_SECONDS = 120  # creating the schema takes about 3 s; a queue of processes may wait for it
 
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # "Creating initial MLflow database tables..."
+# What these say of a store that is away, with tracebacks and at every attempt, the outbox says once.
+for chatty in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+    logging.getLogger(chatty).setLevel(logging.CRITICAL)
+
+Entity = TypeVar("Entity")
+
+
+class AwayError(EntenteError):
+    """The store does not answer, or has trouble: what is to be written can wait for it."""
 
 
 def root() -> Path:
@@ -29,7 +40,11 @@ def root() -> Path:
 
 def tracking_uri() -> str:
     """Return MLFLOW_TRACKING_URI, else SQLite's mlflow.db at the root; relative paths start from there."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
+    return resolved(os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db")
+
+
+def resolved(uri: str) -> str:
+    """Return the address of a store as it is from any folder: relative paths start at the root."""
     if uri.startswith(SQLITE):
         return f"{SQLITE}{root() / uri.removeprefix(SQLITE)}"
     path = uri.removeprefix("file:") if uri.startswith("file:") and not uri.startswith("file://") else uri
@@ -48,10 +63,11 @@ def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
 
     MLflow's creation of a schema is not safe when several processes use a new SQLite file, hence the lock.
     Artifacts of a SQLite store lie beside it: MLflow fixes their folder when an experiment is created.
+    Raises AwayError where waiting may help, and EntenteError where only a person can.
     """
     artifacts: str | None = None
     lock: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
-    try:
+    with speaking_to(uri):
         if uri.startswith(SQLITE):
             database = Path(uri.removeprefix(SQLITE).partition("?")[0])
             database.parent.mkdir(parents=True, exist_ok=True)
@@ -60,21 +76,60 @@ def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
         with lock:
             client = MlflowClient(uri)
             return client, _experiment(client, experiment, artifacts)
+
+
+@contextlib.contextmanager
+def speaking_to(uri: str) -> Iterator[None]:
+    """Turn what a store's drivers and clients raise into AwayError where waiting may help, else into EntenteError."""
+    try:
+        yield
     except EntenteError:
         raise
-    except Exception as error:  # database drivers and HTTP clients raise their own
-        raise EntenteError(
-            f"the MLflow store {masked(uri)} cannot be used: {first_line(error)}\n"
-            "Start it or mend its address in MLFLOW_TRACKING_URI (without it, runs go to mlflow.db at the root)."
-        ) from error
+    except Exception as error:
+        kind = AwayError if _may_heal(uri, error) else EntenteError
+        raise kind(f"the MLflow store {uri} {_trouble(error)}") from error
 
 
-def masked(text: str) -> str:
-    """Return the text without passwords in addresses."""
-    return re.sub(r"//[^@/\s]*@", "//***@", text)
+def _trouble(error: Exception) -> str:
+    """Say what is wrong with a store, and what to do."""
+    status = error.get_http_status_code() if isinstance(error, MlflowException) else None
+    if status == 401:
+        return "does not let you in (401): MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD say who you are"
+    if status == 403:
+        return "does not let this user do that (403): whoever runs it can grant EDIT on the experiment or model"
+    if "database schema" in str(error):
+        return (
+            f"has the database schema of another version than MLflow here, {mlflow.__version__}: back it up and run "
+            "`mlflow db upgrade` with its address, or, if it is the newer one, install its version of MLflow"
+        )
+    return (
+        f"cannot be used: {first_line(error)}\n"
+        "Start it or mend its address in MLFLOW_TRACKING_URI (without it, runs go to mlflow.db at the root)."
+    )
 
 
-def first_line(error: Exception) -> str:
+def _may_heal(uri: str, error: Exception) -> bool:
+    if isinstance(error, InvalidUrlException):
+        return False
+    if isinstance(error, MlflowException):
+        status = error.get_http_status_code()
+        # To MLflow's client nobody at home is a 500, like trouble in the server.
+        return status in (408, 429, 503) or (status >= 500 and uri.startswith("http"))
+    # PEP 249: a database that is locked, full or away raises its driver's OperationalError, which SQLAlchemy's tells.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return isinstance(error, ConnectionError | TimeoutError) or "OperationalError" in names
+
+
+def pages(ask: Callable[[str | None], "PagedList[Entity]"]) -> Iterator[Entity]:
+    """Yield what a store has, page by page: `ask` gets the token of each."""
+    token: str | None = None
+    while token != "":
+        page = ask(token)
+        yield from page
+        token = page.token or ""
+
+
+def first_line(error: BaseException) -> str:
     """Return what an error says, in a line for the screen."""
     return masked((str(error).strip() or type(error).__name__).splitlines()[0])
 

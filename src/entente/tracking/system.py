@@ -3,7 +3,6 @@
 import os
 import platform
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,14 +26,14 @@ def machine() -> str:
 
 
 class SystemMetrics:
-    """A thread that hands `system/...` readings to `record(values, step)`; steps are seconds since `start`.
+    """A thread that hands `system/...` readings to `record(values)`.
 
     MLflow's own SystemMetricsMonitor asks the store between readings: it stops for good when the store is
     away, and joins a thread that may hang in HTTP retries. Its readers are used, its loop is not.
     """
 
-    def __init__(self, record: Callable[[dict[str, float], int], None], start: float, seconds: float) -> None:
-        self._record, self._start, self._seconds = record, start, seconds
+    def __init__(self, record: Callable[[dict[str, float]], None], seconds: float) -> None:
+        self._record, self._seconds = record, seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name=THREAD, daemon=True)
 
@@ -55,7 +54,7 @@ class SystemMetrics:
                 monitor.collect_metrics()
                 values |= {f"system/{name}": value for name, value in monitor.aggregate_metrics().items()}
                 monitor.clear_metrics()
-            self._record(values, round(time.time() - self._start))
+            self._record(values)
 
 
 def _monitors() -> list[BaseMetricsMonitor]:
