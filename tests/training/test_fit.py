@@ -1,110 +1,21 @@
+import resource
 import signal
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-import lightning.pytorch as pl
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from entente.errors import EntenteError
 from entente.model.seq2seq import Seq2Seq
-from entente.text.subwords import EOS, PAD
+from entente.text.subwords import EOS
 from entente.training.curves import Curves
-from entente.training.fit import MOMENTS, Averaging, Course, Machine, fit, forget
-from entente.training.loss import LabelSmoothedCrossEntropy, RDrop
-from entente.training.optimizer import Adam, Muon
+from entente.training.fit import MOMENTS, forget
 from entente.training.parallel_data import ParallelData
-from entente.training.schedule import LinearDecay
-from entente.training.teacher_forcing import TeacherForcing, Validation
-from tests.model.networks import VOCABULARY, transformer
-
-CPU = Machine("cpu", 1, {"cpu": "32-true", "cuda": "bf16-mixed"}, None)
-
-
-def write_side(stem: Path, sentences: list[list[int]]) -> None:
-    np.save(f"{stem}.ids.npy", np.concatenate(sentences).astype(np.uint16))
-    np.save(f"{stem}.offsets.npy", np.cumsum([0, *map(len, sentences)]))
-
-
-@pytest.fixture(scope="module")
-def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A language whose translation is the reversed sentence."""
-    folder = tmp_path_factory.mktemp("encoded")
-    random = np.random.default_rng(0)
-    for split, pairs in (("train", 90), ("val", 12)):
-        words = [random.integers(EOS + 1, VOCABULARY, random.integers(2, 9)).tolist() for _ in range(pairs)]
-        write_side(folder / f"{split}.en", [[*sentence, EOS] for sentence in words])
-        write_side(folder / f"{split}.fr", [[*reversed(sentence), EOS] for sentence in words])
-    return folder
-
-
-def train(
-    encoded: Path,
-    checkpoints: Path,
-    *,
-    updates: int = 12,
-    accumulate: int = 1,
-    patience: int = 99,
-    score: Callable[[Seq2Seq], float] = lambda network: 1.0,
-    checkpoint_every: int = 3,
-    interrupt_at: int | None = None,
-    log_every: int = 1,
-    regularised: bool = False,
-) -> tuple[int, dict[str, torch.Tensor], Curves]:
-    """Train a small Transformer with dropout; return the best update, its weights, and the curves.
-
-    `regularised` by R-Drop, and by sentences that are there in three ways, it is trained by Muon.
-    """
-    adam = partial(Adam, beta1=0.9, beta2=0.98, epsilon=1e-9)
-    muon = partial(Muon, beta1=0.9, beta2=0.98, epsilon=1e-9, momentum=0.9, times=2.0)
-    loss = partial(RDrop, weight=5.0) if regularised else LabelSmoothedCrossEntropy
-    pl.seed_everything(5, verbose=False)
-    network = transformer(dropout=0.2).train()
-    torch.manual_seed(9)
-    seen: list[float] = []
-
-    def pull_the_plug(update: int) -> None:
-        if update == interrupt_at:
-            raise RuntimeError("the plug was pulled")
-
-    def show(hypotheses: object, update: int) -> None:
-        pull_the_plug(update)
-
-    def rate(update: int) -> float:
-        pull_the_plug(update - 1)  # asked for the update after this one, in the middle of a step
-        return LinearDecay(peak=1e-2, warmup=2, updates=12)(update)
-
-    validation = Validation(lambda net: [seen.append(score(net)) or ""], lambda hypotheses: seen[-1], show)  # type: ignore[func-returns-value]
-    module = TeacherForcing(
-        network,
-        loss(smoothing=0.1, ignored=PAD),
-        muon if regularised else adam,
-        rate,
-        validation,
-        seed=5,
-    )
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    curves = Curves(checkpoints / "curves.jsonl")
-    best = fit(
-        module,
-        ParallelData(
-            encoded,
-            tokens=100,
-            accumulate=accumulate,
-            workers=0,
-            seed=1,
-            languages=("en", "fr"),
-            segmentations=3 if regularised else 1,
-        ),
-        course=Course(updates, accumulate, 1.0, 4, checkpoint_every, log_every, patience, Averaging(0.5, 2), 4),
-        machine=CPU,
-        checkpoints=checkpoints,
-        loggers=[curves],
-    )
-    return best, {name: tensor.clone() for name, tensor in network.state_dict().items()}, curves
+from entente.training.settings import Machine
+from tests.model.networks import transformer
+from tests.training.fitting import CPU, train, write_side
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -151,14 +62,17 @@ def test_killed_and_resumed_is_never_killed(
     undisturbed, weights, whole = run("a", None)
     with pytest.raises(RuntimeError, match="plug"):
         run("b", moment)
+    if moment > checkpoint_every:  # at most one interval is lost
+        kept = torch.load(tmp_path / "b" / "last.ckpt", weights_only=True)
+        assert kept["global_step"] >= moment - checkpoint_every
     best, resumed, curves = run("b", None)
     assert best == undisturbed
     assert same(weights, resumed)
     for kind, columns in (("train", ["loss", "gradient_norm"]), ("val", ["loss", "bleu"])):
         assert curves.rows(kind, columns) == whole.rows(kind, columns)
-    kept, again = (sorted((tmp_path / folder / MOMENTS).iterdir()) for folder in ("a", "b"))
-    assert [file.stem for file in kept] == ["0000004", "0000005", "0000007", "0000009"]
-    assert [file.read_bytes() for file in again] == [file.read_bytes() for file in kept]
+    first, again = (sorted((tmp_path / folder / MOMENTS).iterdir()) for folder in ("a", "b"))
+    assert [file.stem for file in first] == ["0000004", "0000005", "0000007", "0000009"]
+    assert [file.read_bytes() for file in again] == [file.read_bytes() for file in first]
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
@@ -201,6 +115,66 @@ def test_ctrl_c_is_not_an_ordinary_failure(encoded: Path, tmp_path: Path) -> Non
         train(encoded, tmp_path, score=press)
     assert signal.getsignal(signal.SIGINT) is before
     assert (tmp_path / "last.ckpt").exists()
+
+
+@pytest.mark.parametrize(("asking", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+@pytest.mark.parametrize(("moment", "accumulate"), [(1, 1), (3, 3), (4, 1), (6, 1), (11, 3), (12, 1)])
+def test_asked_to_stop_it_saves_what_it_has_and_goes_on_from_there(
+    encoded: Path, tmp_path: Path, asking: signal.Signals, raised: type[BaseException], moment: int, accumulate: int
+) -> None:
+    _, weights, whole = train(encoded, tmp_path / "a", accumulate=accumulate, score=by_weights, checkpoint_every=99)
+    before = signal.getsignal(asking)
+    with pytest.raises(raised) as end:
+        train(
+            encoded,
+            tmp_path / "b",
+            accumulate=accumulate,
+            score=by_weights,
+            checkpoint_every=99,
+            asked_at=(moment, asking),
+        )
+    assert getattr(end.value, "code", 143) == 143
+    assert signal.getsignal(asking) is before
+    made = (tmp_path / "b" / "curves.jsonl").read_text().count("gradient_norm")
+    _, resumed, curves = train(encoded, tmp_path / "b", accumulate=accumulate, score=by_weights, checkpoint_every=99)
+    assert same(weights, resumed)
+    for kind, columns in (("train", ["loss", "gradient_norm"]), ("val", ["loss", "bleu"])):
+        assert curves.rows(kind, columns) == whole.rows(kind, columns)
+    lines = (tmp_path / "b" / "curves.jsonl").read_text()
+    assert (made, lines.count("gradient_norm")) == (moment, 12)  # no update is made again
+
+
+def test_who_asks_twice_does_not_wait(encoded: Path, tmp_path: Path) -> None:
+    seen = []
+
+    def press(network: Seq2Seq) -> float:
+        signal.raise_signal(signal.SIGINT)
+        seen.append("once")
+        signal.raise_signal(signal.SIGINT)
+        seen.append("twice")
+        return 0.0
+
+    with pytest.raises(KeyboardInterrupt):
+        train(encoded, tmp_path, score=press)
+    assert seen == ["once"]
+
+
+def test_a_checkpoint_that_is_cut_short_leaves_the_one_before(
+    encoded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RuntimeError, match="plug"):
+        train(encoded, tmp_path, interrupt_at=5)
+    before = (tmp_path / "last.ckpt").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as end:
+            train(encoded, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(tmp_path) in str(end.value.filename)
+    assert (tmp_path / "last.ckpt").read_bytes() == before
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_the_weights_kept_are_those_that_translated_best(encoded: Path, tmp_path: Path) -> None:
@@ -281,8 +255,6 @@ def test_forgetting_removes_the_checkpoints(tmp_path: Path) -> None:
 
 
 def test_what_a_machine_cannot_be_is_an_error() -> None:
-    with pytest.raises(EntenteError, match="several devices"):
-        Machine("cpu", 2, CPU.precision, None).device()
     with pytest.raises(EntenteError, match="cdua"):
         Machine("cdua", 1, CPU.precision, None).device()
 

@@ -9,7 +9,8 @@ from torch import nn
 
 from entente.errors import EntenteError
 from entente.model.seq2seq import Seq2Seq
-from entente.training.optimizer import Adam, Muon, orthogonal, squares
+from entente.options import choose
+from entente.training.optimizer import OPTIMIZERS, Adam, Muon, orthogonal, squares
 from tests.model.networks import recurrent, transformer
 
 Kept = tuple[dict[str, Any], dict[str, Any]]
@@ -97,5 +98,5 @@ def test_it_learns_and_takes_up_its_state_again() -> None:
 
 
 def test_a_momentum_that_never_forgets_is_refused() -> None:
-    with pytest.raises(EntenteError, match=r"momentum is 1\.0; choose a number from 0"):
-        Muon(nn.Linear(2, 2), **ADAM, momentum=1.0, times=1.0)
+    with pytest.raises(EntenteError, match=r"momentum is 1\.0; it should be less than 1"):
+        choose(OPTIMIZERS, {"kind": "muon", **ADAM, "momentum": 1.0, "times": 1.0}, "training.optimizer")

@@ -1,6 +1,7 @@
 import pytest
 
 from entente.errors import EntenteError
+from entente.options import choose
 from entente.training.schedule import SCHEDULES, InverseSquareRoot, LinearDecay
 
 
@@ -28,4 +29,4 @@ def test_linear_decay_ends_at_nothing() -> None:
 @pytest.mark.parametrize("kind", sorted(SCHEDULES))
 def test_a_warmup_of_nothing_is_an_error(kind: str) -> None:
     with pytest.raises(EntenteError, match=r"training\.schedule\.warmup"):
-        SCHEDULES[kind](peak=1.0, warmup=0, updates=10)
+        choose(SCHEDULES, {"kind": kind, "peak": 1.0, "warmup": 0}, "training.schedule")(updates=10)

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from entente.errors import EntenteError
 from entente.model.weights import load_snapshot, save, save_snapshot
 from entente.training.snapshots import moments
-from tests.model.networks import options, transformer
+from tests.model.networks import VOCABULARY, options, transformer
 
 
 @pytest.mark.parametrize(("updates", "count"), [(1800, 8), (1800, 0), (3, 5), (1, 4), (100_000, 12)])
@@ -32,3 +33,10 @@ def test_a_snapshot_is_the_network_but_for_what_16_bits_lose(tmp_path: Path) -> 
     for name, weight in network.state_dict().items():
         assert torch.equal(again[name], weight.half().float())
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["0000015.safetensors"]
+
+
+def test_a_damaged_snapshot_is_named(tmp_path: Path) -> None:
+    save(transformer(), {"network": options(), "vocabulary": VOCABULARY}, tmp_path)
+    (tmp_path / "1.safetensors").write_bytes(b"torn")
+    with pytest.raises(EntenteError, match=r"^1\.safetensors is damaged"):
+        load_snapshot(tmp_path, tmp_path / "1.safetensors")

@@ -9,6 +9,8 @@ from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 
+from entente.text.corpus import drop_torn_line, replacing
+
 
 class Curves(Logger):
     """Appends each figure to a JSON-lines file, so that an interrupted training keeps its curves."""
@@ -16,6 +18,7 @@ class Curves(Logger):
     def __init__(self, file: Path) -> None:
         super().__init__()
         self.file = file
+        drop_torn_line(file)
 
     @property
     def name(self) -> str:
@@ -48,8 +51,7 @@ class Curves(Logger):
 
     def write(self, prefix: str, columns: Sequence[str], out: Path) -> None:
         """Write the figures `prefix`/column as a CSV of updates and columns."""
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with out.open("w", newline="", encoding="utf-8") as table:
+        with replacing(out) as temporary, temporary.open("w", newline="", encoding="utf-8") as table:
             writer = csv.DictWriter(table, ["update", *columns], lineterminator="\n")
             writer.writeheader()
             writer.writerows({"update": update, **row} for update, row in self.rows(prefix, columns).items())

@@ -1,13 +1,14 @@
 """One training, from a fresh or an interrupted state to the weights that translate best on the validation set."""
 
 import logging
+import re
 import shutil
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,80 +21,25 @@ from lightning.pytorch.callbacks import (
     WeightAveraging,
 )
 from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.strategies import DDPStrategy
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from entente.errors import EntenteError
 from entente.memory import keep_memory
 from entente.model.seq2seq import Seq2Seq
+from entente.training.checkpoints import LAST, Last, WholeOrNothing
+from entente.training.divergence import Divergence
+from entente.training.launch import environment
 from entente.training.parallel_data import ParallelData
 from entente.training.progress import Progress
+from entente.training.settings import Averaging, Course, Machine
 from entente.training.snapshots import Snapshots, moments
 from entente.training.teacher_forcing import TeacherForcing
 
 MOMENTS = "snapshots"  # folder among the checkpoints
 _BLEU = "val/bleu"
-
-
-@dataclass(frozen=True)
-class Averaging:
-    """An exponential moving average of the weights, moved every `every` updates; it is what translates."""
-
-    decay: float
-    every: int
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where to train: Lightning's accelerator and devices, and the precision for each kind of device."""
-
-    accelerator: str
-    devices: int
-    precision: Mapping[str, Any]
-    limit_updates: int | None  # for a trial: fewer updates than the training asks for
-
-    def device(self) -> str:
-        """Return `cuda` or `cpu`, whichever is meant here and now; EntenteError where CUDA is asked for in vain."""
-        if self.devices != 1:
-            raise EntenteError(
-                f"trainer.devices is {self.devices}, but training on several devices is not built yet: use 1"
-            )
-        if self.accelerator not in ("auto", "cpu", "cuda"):
-            raise EntenteError(f"trainer.accelerator is {self.accelerator}; choose auto, cpu or cuda")
-        if self.accelerator == "cpu" or (self.accelerator == "auto" and not torch.cuda.is_available()):
-            return "cpu"
-        if not torch.cuda.is_available():
-            raise EntenteError(
-                f"trainer.accelerator is {self.accelerator}, but PyTorch sees no CUDA device: use trainer=auto or "
-                "trainer=cpu, or install a PyTorch that fits this machine's GPU driver"
-            )
-        return "cuda"
-
-
-@dataclass(frozen=True)
-class Course:
-    """How long and in what portions to train. Intervals are in updates of the weights."""
-
-    updates: int
-    accumulate: int
-    clip: float
-    validate_every: int
-    checkpoint_every: int
-    log_every: int
-    patience: int
-    averaging: Averaging | None
-    snapshots: int  # moments of the training that are kept to be looked at
-
-
-class _BetweenValidations(ModelCheckpoint):
-    """Saves `last` every so many updates; where a validation comes next, its own `last` follows with the outcome."""
-
-    def __init__(self, course: Course, folder: Path) -> None:
-        super().__init__(folder, "last", every_n_train_steps=course.checkpoint_every, enable_version_counter=False)
-        self._validate_every = course.validate_every
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        if trainer.global_step % self._validate_every:
-            super().on_train_batch_end(trainer, *args)
+OF_OTHERS = re.compile("gloo|nccl", re.IGNORECASE)  # what errors of processes that talk to each other name
+LOST = timedelta(minutes=10)  # without a word of a process, until the others end
 
 
 class _MovingAverage(WeightAveraging):
@@ -134,32 +80,52 @@ def fit(
             "clean such sentences out (corpus.cleaning), or make model.max_length larger"
         )
     keep_memory()
-    device = machine.device()
-    best = ModelCheckpoint(checkpoints, "best", monitor=_BLEU, mode="max", save_last=True, enable_version_counter=False)
+    share = machine.share(course.accumulate)
+    best = ModelCheckpoint(checkpoints, "best", monitor=_BLEU, mode="max", enable_version_counter=False)
+    last = Last(checkpoints, course.checkpoint_every)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # devices, tips, loggers: the bar tells what matters
     trainer = pl.Trainer(
-        accelerator=device,
-        devices=machine.devices,
-        precision=machine.precision[device],
+        **_where(machine),
         max_steps=course.updates,
         max_epochs=-1,
-        accumulate_grad_batches=course.accumulate,
+        accumulate_grad_batches=share,
         gradient_clip_val=course.clip,
-        val_check_interval=course.validate_every * course.accumulate,
+        val_check_interval=course.validate_every * share,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=course.log_every,
         logger=list(loggers),
-        callbacks=[Progress(), best, *_callbacks(course, checkpoints, module)],
+        callbacks=[Progress(), *_callbacks(course, checkpoints, module), best, last],
+        plugins=[WholeOrNothing(), environment(machine)],
         use_distributed_sampler=False,
         enable_model_summary=False,
         enable_progress_bar=False,
         default_root_dir=checkpoints,
     )
-    interrupted = checkpoints / "last.ckpt"
-    with _quiet(), _ctrl_c_stays_ctrl_c():
+    data.between_batches = lambda: last.between_batches(trainer)
+    interrupted = checkpoints / LAST
+    with _quiet(), _ctrl_c_stays_ctrl_c(), _others_may_be_lost(machine):
         trainer.fit(module, data, ckpt_path=interrupted if interrupted.exists() else None, weights_only=True)
-    return _restore_best(module, Path(best.best_model_path))
+    updates = _restore_best(module, Path(best.best_model_path))
+    trainer.strategy.barrier()  # the first process is about to remove what the others read
+    return updates
+
+
+def _where(machine: Machine) -> dict[str, Any]:
+    device = machine.device()
+    together = DDPStrategy(
+        process_group_backend="gloo" if device == "cpu" else "nccl",
+        timeout=LOST,
+        broadcast_buffers=False,  # they are constants
+        gradient_as_bucket_view=True,
+    )
+    return {
+        "accelerator": device,
+        "devices": machine.devices,
+        "num_nodes": machine.nodes,
+        "strategy": "auto" if machine.processes == 1 else together,
+        "precision": machine.precision[device],
+    }
 
 
 def _callbacks(course: Course, checkpoints: Path, module: TeacherForcing) -> list[Callback]:
@@ -167,8 +133,8 @@ def _callbacks(course: Course, checkpoints: Path, module: TeacherForcing) -> lis
     average = _MovingAverage(course.averaging) if course.averaging else None
     translates = average.network if average else lambda: module.network
     kept = Snapshots(checkpoints / MOMENTS, moments(course.updates, course.snapshots), translates)
-    callbacks = [_BetweenValidations(course, checkpoints), stop]
-    return [*callbacks, average, kept] if average else [*callbacks, kept]
+    diverges = Divergence(len(module.network.embedding.weight), checkpoints)
+    return [diverges, stop, average, kept] if average else [diverges, stop, kept]
 
 
 @contextmanager
@@ -186,6 +152,20 @@ def _ctrl_c_stays_ctrl_c() -> Iterator[None]:
             signal.signal(signal.SIGINT, handler)
 
 
+@contextmanager
+def _others_may_be_lost(machine: Machine) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if machine.processes == 1 or not OF_OTHERS.search(str(error)):
+            raise
+        said = str(error).splitlines()[0]
+        raise EntenteError(
+            f"another process of this training has ended, or is out of reach ({said}): "
+            "the same command goes on from the last checkpoint"
+        ) from error
+
+
 def _restore_best(module: TeacherForcing, file: Path) -> int:
     if not file.is_file():
         raise EntenteError(
@@ -199,7 +179,11 @@ def _restore_best(module: TeacherForcing, file: Path) -> int:
 
 def forget(checkpoints: Path) -> None:
     """Remove the checkpoints of a training that is finished and saved, so that asking for it again trains anew."""
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    forgotten = checkpoints.with_name(f".{checkpoints.name}.forgotten")
+    shutil.rmtree(forgotten, ignore_errors=True)  # of a process that was killed here
+    with suppress(FileNotFoundError):
+        checkpoints.rename(forgotten)  # at once: half of them would look like a training that has hardly begun
+    shutil.rmtree(forgotten, ignore_errors=True)
 
 
 @contextmanager
@@ -207,8 +191,12 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         # More loader workers would take the two cores' time from the training itself.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # On a cluster some trainings are a process of their own.
+        warnings.filterwarnings("ignore", message="The .srun. command is available on your system but is not used")
         # To find the checkpoints of an interrupted training is the point.
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        # torch 2.13; torch 2.11 knows no other name
+        warnings.filterwarnings("ignore", message=".*broadcast_buffers. is deprecated", category=FutureWarning)
         # Lightning 2.6 with torch 2.13
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         yield

@@ -1,13 +1,15 @@
 """The loss of teacher forcing: cross-entropy with label smoothing, padding left out; and R-Drop's agreement."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from entente.errors import EntenteError
+from entente.options import Share
 
+Weight = Annotated[float, Field(ge=0)]
 LOGITS = 2**22  # laid out at a time on a CPU: about what its caches hold
 
 
@@ -20,7 +22,7 @@ class LabelSmoothedCrossEntropy(nn.Module):
     copies = 1  # of each batch, one after the other, that the network is to read at once
     agreement = 0.0
 
-    def __init__(self, *, smoothing: float, ignored: int) -> None:
+    def __init__(self, *, smoothing: Share, ignored: int) -> None:
         super().__init__()
         self.smoothing, self.ignored = smoothing, ignored
 
@@ -42,10 +44,8 @@ class RDrop(LabelSmoothedCrossEntropy):
 
     copies = 2
 
-    def __init__(self, *, smoothing: float, ignored: int, weight: float) -> None:
+    def __init__(self, *, smoothing: Share, ignored: int, weight: Weight) -> None:
         super().__init__(smoothing=smoothing, ignored=ignored)
-        if not weight >= 0:
-            raise EntenteError(f"training.loss.weight is {weight}; choose a number from 0 on, such as 5")
         self.agreement = weight / 2  # of a word as it is weighted in one reading, which is half of its share
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from entente.errors import EntenteError
+from entente.options import Positive, Share
 
 # Of the quintic x (a + b x² + c x⁴) that Muon iterates on the singular values: they end near 1 after five rounds.
 QUINTIC = 3.4445, -4.7750, 2.0315
@@ -16,7 +16,7 @@ QUINTIC = 3.4445, -4.7750, 2.0315
 class Adam(torch.optim.Adam):
     """Adam (Kingma and Ba 2015). Rates are factors of what the schedule says."""
 
-    def __init__(self, network: nn.Module, *, beta1: float, beta2: float, epsilon: float) -> None:
+    def __init__(self, network: nn.Module, *, beta1: Share, beta2: Share, epsilon: Positive) -> None:
         super().__init__(network.parameters(), lr=1.0, betas=(beta1, beta2), eps=epsilon, fused=True)
 
 
@@ -32,10 +32,8 @@ class Muon(torch.optim.Adam):
     """
 
     def __init__(
-        self, network: nn.Module, *, beta1: float, beta2: float, epsilon: float, momentum: float, times: float
+        self, network: nn.Module, *, beta1: Share, beta2: Share, epsilon: Positive, momentum: Share, times: Positive
     ) -> None:
-        if not 0 <= momentum < 1:
-            raise EntenteError(f"training.optimizer.momentum is {momentum}; choose a number from 0 to below 1")
         maps = [
             weight
             for module in network.modules()

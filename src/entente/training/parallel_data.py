@@ -1,6 +1,6 @@
 """Parallel data for Lightning: encoded pairs as batches of a token budget."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class ParallelData(pl.LightningDataModule):
         segmentations: int = 1,
     ) -> None:
         super().__init__()
+        self.between_batches: Callable[[], None] = lambda: None
         self.folder, self.languages = folder, languages
         self.tokens, self.accumulate, self.workers = tokens, accumulate, workers
         self.train = self._pairs("train")
@@ -77,12 +78,26 @@ class ParallelData(pl.LightningDataModule):
         # An update takes `accumulate` whole batches, so the updates made tell which batches are done; to Lightning
         # it is one endless epoch, whose middle is the only place to resume at.
         updates = self.trainer.global_step if self.trainer else 0
-        return self._loader(self.train, EndlessBatches(self.batches, updates * self.accumulate))
+        rank, processes = self._place()
+        return self._loader(self.train, EndlessBatches(self.batches, updates * self.accumulate + rank, processes))
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Return the validation batches, the same each time."""
+        """Return the validation batches, the same each time; of several processes each has its share."""
+        rank, processes = self._place()
         lengths = self.val.source.lengths, self.val.target.lengths
-        return self._loader(self.val, TokenBudgetBatches(*lengths, tokens=self.tokens, seed=0, multiple=1).epoch(0))
+        batches = TokenBudgetBatches(*lengths, tokens=self.tokens // processes, seed=0, multiple=1).epoch(0)
+        if len(batches) < processes:
+            raise EntenteError(f"{self.folder}: val has {len(self.val)} pairs, too few for {processes} processes")
+        return self._loader(self.val, batches[rank::processes])
+
+    def _place(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Do what is to be done between batches; Lightning calls this when the last one is logged and validated."""
+        if self.trainer is not None and self.trainer.training:
+            self.between_batches()
+        return batch
 
     def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
         """Move one batch; Lightning calls this."""

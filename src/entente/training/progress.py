@@ -18,7 +18,12 @@ class Progress(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the bar where the training stands; Lightning calls this."""
         self._bar = tqdm(
-            desc="training", unit=" updates", total=trainer.max_steps, initial=trainer.global_step, dynamic_ncols=True
+            desc="training",
+            unit=" updates",
+            total=trainer.max_steps,
+            initial=trainer.global_step,
+            dynamic_ncols=True,
+            disable=not trainer.is_global_zero,
         )
 
     def on_train_batch_end(

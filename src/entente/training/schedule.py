@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
-from entente.errors import EntenteError
+from entente.options import Count, Positive
 
 
 class InverseSquareRoot:
     """A linear rise to `peak` over `warmup` updates, then a fall with 1 / sqrt(update) (Vaswani et al. 2017, 5.3)."""
 
-    def __init__(self, *, peak: float, warmup: int, updates: int) -> None:
-        self.peak, self.warmup = peak, _positive(warmup)
+    def __init__(self, *, peak: Positive, warmup: Count, updates: Count) -> None:
+        self.peak, self.warmup = peak, warmup
 
     def __call__(self, update: int) -> float:
         """Return the rate of update 0, 1, 2, ..."""
@@ -23,20 +23,14 @@ class LinearDecay:
     For a training whose length is known beforehand: its last updates are small, so it ends at its best.
     """
 
-    def __init__(self, *, peak: float, warmup: int, updates: int) -> None:
-        self.peak, self.warmup, self.updates = peak, _positive(warmup), updates
+    def __init__(self, *, peak: Positive, warmup: Count, updates: Count) -> None:
+        self.peak, self.warmup, self.updates = peak, warmup, updates
 
     def __call__(self, update: int) -> float:
         """Return the rate of update 0, 1, 2, ..."""
         number = update + 1
         left = max(0, self.updates - update) / max(1, self.updates - self.warmup)
         return self.peak * min(number / self.warmup, left)
-
-
-def _positive(warmup: int) -> int:
-    if warmup < 1:
-        raise EntenteError(f"training.schedule.warmup is {warmup}; choose at least 1 update")
-    return warmup
 
 
 SCHEDULES: Mapping[str, Callable[..., Callable[[int], float]]] = {

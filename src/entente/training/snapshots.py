@@ -28,5 +28,6 @@ class Snapshots(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         """Save, where it is time; a training that is resumed saves the same again."""
         update, self._last = self._last, trainer.global_step
-        if self._last != update and self._last in self._updates:  # several batches may make one
+        due = self._last != update and self._last in self._updates
+        if due and trainer.is_global_zero:  # several batches may make one
             save_snapshot(self._network(), self._folder / f"{trainer.global_step:07}.safetensors")

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import lightning.pytorch as pl
@@ -23,7 +24,7 @@ from entente.training.loss import LabelSmoothedCrossEntropy
 class Validation:
     """How the stage judges a network while it learns: it translates, scores 0..100, and may show the result."""
 
-    translate: Callable[[Seq2Seq], list[str]]
+    translate: Callable[[Seq2Seq, slice], list[str]]  # some of the sentences
     score: Callable[[Sequence[str]], float]
     show: Callable[[Sequence[str], int], None]  # hypotheses, update
 
@@ -46,6 +47,7 @@ class TeacherForcing(pl.LightningModule):
         self.optimizer, self.schedule, self.validation = optimizer, schedule, validation
         self._tokens, self._since, self._paused = 0, time.perf_counter(), 0.0
         self._updates = 0
+        self._loss = torch.zeros(())  # of the update that is under way
         self._nll, self._right, self._words = 0.0, 0, 0
         self._hypotheses: list[str] = []
 
@@ -57,7 +59,8 @@ class TeacherForcing(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make dropout a pure function of seed and batch number, so that an interrupted training resumes exactly."""
-        key = np.random.SeedSequence((self.seed, batch_idx))
+        number = batch_idx * self.trainer.world_size + self.trainer.global_rank
+        key = np.random.SeedSequence((self.seed, number))
         seed = int(key.generate_state(1, np.uint64)[0])
         # torch.manual_seed would seed devices too that nobody uses, which takes a millisecond.
         torch.default_generator.manual_seed(seed)
@@ -71,7 +74,10 @@ class TeacherForcing(pl.LightningModule):
         loss: Tensor = self.loss(x, self.network.embedding.weight, batch.tgt_out)
         self._tokens += batch.words
         if self._is_logged():
-            self.log("train/loss", loss, prog_bar=True)
+            self._loss = self._loss + loss.detach() / self.trainer.accumulate_grad_batches
+            if (batch_index + 1) % self.trainer.accumulate_grad_batches == 0:  # the update's last batch
+                self.log("train/loss", self._loss, prog_bar=True, sync_dist=True)
+                self._loss = torch.zeros(())
         return loss
 
     def _is_logged(self) -> bool:
@@ -101,8 +107,9 @@ class TeacherForcing(pl.LightningModule):
         updates, every = self.trainer.global_step, self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if updates != self._updates and updates % every == 0:
             now = time.perf_counter()
-            self.log("train/tokens", float(self._tokens))
-            self.log("train/tokens_per_second", self._tokens / (now - self._since), prog_bar=True)
+            tokens = self._sum(self._tokens)
+            self.log("train/tokens", tokens)
+            self.log("train/tokens_per_second", tokens / (now - self._since), prog_bar=True)
             self._tokens, self._since = 0, now
         self._updates = updates  # several batches may make one
 
@@ -110,7 +117,8 @@ class TeacherForcing(pl.LightningModule):
         """Translate, with the averaged weights in place (at the epoch's end they are swapped out already)."""
         self._paused = time.perf_counter()
         self._nll, self._right, self._words = 0.0, 0, 0
-        self._hypotheses = self.validation.translate(self.network)
+        rank, processes = self.trainer.global_rank, self.trainer.world_size
+        self._hypotheses = self._gather(self.validation.translate(self.network, slice(rank, None, processes)))
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Add up the loss of one batch, unsmoothed, and how often the right word scores highest."""
@@ -124,12 +132,38 @@ class TeacherForcing(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log validation loss (nats a piece), perplexity, accuracy (%) and BLEU, and show the translations."""
-        loss = self._nll / max(1, self._words)
+        words = max(1.0, self._sum(self._words))
+        loss = self._sum(self._nll) / words
         bleu = self.validation.score(self._hypotheses)
-        self.log("val/loss", loss)
-        self.log("val/perplexity", math.exp(min(loss, 50.0)))
-        self.log("val/accuracy", 100 * self._right / max(1, self._words))
-        self.log("val/bleu", bleu, prog_bar=True)
-        if not self.trainer.sanity_checking:
+        figures = {
+            "val/loss": loss,
+            "val/perplexity": math.exp(min(loss, 50.0)),
+            "val/accuracy": 100 * self._sum(self._right) / words,
+            "val/bleu": bleu,
+        }
+        self.log_dict(figures, sync_dist=True)  # the same everywhere, which Lightning cannot know
+        if self.trainer.is_global_zero:
             self.validation.show(self._hypotheses, self.trainer.global_step)
         self._since += time.perf_counter() - self._paused  # the time spent here is not training
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Count batches as this number of processes does, whoever wrote the checkpoint; Lightning calls this."""
+        made = checkpoint["global_step"] * self.trainer.accumulate_grad_batches
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for counts in (progress["total"], progress["current"]):
+            counts.update(dict.fromkeys(counts, made))
+
+    def _sum(self, value: float) -> float:
+        """Add up what each process has counted."""
+        if self.trainer.world_size == 1:
+            return float(value)
+        shares = torch.tensor(value, dtype=torch.float64, device=self.device)
+        return float(self.trainer.strategy.reduce(shares, reduce_op="sum"))
+
+    def _gather(self, sentences: list[str]) -> list[str]:
+        """Put together what each process has of a list: the first, and then every so many on."""
+        if self.trainer.world_size == 1:
+            return sentences
+        shares: list[list[str]] = [[] for _ in range(self.trainer.world_size)]
+        torch.distributed.all_gather_object(shares, sentences)
+        return [sentence for row in zip_longest(*shares) for sentence in row if sentence is not None]
