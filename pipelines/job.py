@@ -7,8 +7,10 @@ Corpus, subwords and segmentation are made once for all jobs that share all thre
 
 import contextlib
 import json
+import math
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -26,7 +28,7 @@ from entente.fingerprint import fingerprint
 from entente.text.corpus import replacing
 from entente.tracking.store import root
 from pipelines.parameters import PARAMETERS, inputs, outs
-from pipelines.tracked_run import ABLATION, JOB
+from pipelines.tracked_run import ABLATION, JOB, open_runs
 
 FOLDER, DATA, DONE, LOG = "ablations", "data-", "done.json", "log.txt"
 MODEL = Path("artifacts/model")
@@ -34,6 +36,7 @@ SHARED = ("download", "prepare", "learn_subwords", "encode")
 OWN = ("train", "evaluate", "attend")
 SHARED_GROUPS = ("corpus", "subwords", "segmentation")
 _GRACE = 5.0  # seconds for a stage that heard of Ctrl-C itself
+_LAST = 60.0  # seconds for one that was asked to stop, in which it delivers what it knows
 LINKED = ("dvc.yaml", "src", "pipelines")
 
 
@@ -62,21 +65,42 @@ class Job:
         decisive = {group: self.parameters[group] for group in SHARED_GROUPS}
         return root() / FOLDER / f"{DATA}{fingerprint(decisive, [])}"
 
-    def prepare(self, environment: Mapping[str, str], stages: Sequence[str] = SHARED) -> None:
-        """Do what is missing of the stages that all jobs with this corpus share. Raises as `run` does."""
+    def prepare(
+        self, environment: Mapping[str, str], stages: Sequence[str] = SHARED, seconds: float = math.inf
+    ) -> float:
+        """Do what is missing of the stages that all jobs with this corpus share; return the seconds that it took.
+
+        Raises as `run` does.
+        """
         with _furnished(self.shared, self.parameters):
             (self.shared / "data").mkdir(exist_ok=True)
             _link(self.shared / "data" / "grammar", root() / "data" / "grammar")
-            _run(self.shared, stages, environment)
+            return _run(self.shared, stages, environment, seconds)
 
-    def run(self, environment: Mapping[str, str]) -> None:
-        """Do what is missing, with these additions to the environment. Raises EntenteError where a stage fails."""
-        self.prepare(environment)
+    def run(self, environment: Mapping[str, str], seconds: float = math.inf) -> None:
+        """Do what is missing, with these additions to the environment, in `seconds` of work at most.
+
+        Raises EntenteError, and says so in the tracking run, where a stage fails, is killed or takes longer.
+        """
+        left = seconds - self.prepare(environment, seconds=seconds)
         with _furnished(self.folder, self.parameters):
             (self.folder / "artifacts").mkdir(exist_ok=True)
             _link(self.folder / "data", self.shared / "data")
             _link(self.folder / "artifacts" / "subwords", self.shared / "artifacts" / "subwords")
-            _run(self.folder, OWN, {**environment, ABLATION: self.label, JOB: self.folder.name})
+            if self.missing() == "train" and (self.folder / LOG).exists():  # and nobody holds the lock
+                self._note("it was killed, with the sweep that it belonged to", lost=True)
+            try:
+                _run(self.folder, OWN, {**environment, ABLATION: self.label, JOB: self.folder.name}, left)
+            except EntenteError as error:
+                self._note(str(error))
+                raise
+
+    def _note(self, why: str, *, lost: bool = False) -> None:
+        """Say in the job's tracking run, if it had one already, what ended it: who is killed cannot."""
+        with contextlib.chdir(self.folder):
+            mark = fingerprint(*inputs("train"))
+        with contextlib.suppress(EntenteError):  # the stage's own is the one to tell
+            open_runs(self.parameters["tracking"]).ended(self.label, mark, self.folder.name, why, lost=lost)
 
     def missing(self) -> str | None:
         """Return the first stage that has not been run on the present inputs, or None where all is done."""
@@ -138,9 +162,13 @@ def _link(link: Path, target: Path) -> None:
         link.symlink_to(os.path.relpath(target, link.parent))
 
 
-def _run(folder: Path, stages: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Run the stages of a folder whose inputs are not those of their last run, each in a process of its own."""
+def _run(folder: Path, stages: Sequence[str], environment: Mapping[str, str], seconds: float) -> float:
+    """Run the stages of a folder whose inputs are not those of their last run, each in a process of its own.
+
+    Returns the seconds that it took.
+    """
     everything = {**os.environ, "DVC_ROOT": str(root()), **environment}
+    began = time.monotonic()
     with contextlib.chdir(folder):
         for stage in stages:
             if _is_done(stage):
@@ -150,23 +178,53 @@ def _run(folder: Path, stages: Sequence[str], environment: Mapping[str, str]) ->
             with Path(LOG).open("a", encoding="utf-8") as log:
                 print(f"\n== {stage}", file=log, flush=True)
                 command = [sys.executable, "-m", f"pipelines.{stage}"]
-                status = _wait(subprocess.Popen(command, env=everything, stdout=log, stderr=log))
-            if status:
-                raise EntenteError(f"{stage} ended with status {status}: {last_words(folder)}; see {folder / LOG}")
+                process = subprocess.Popen(command, env=everything, stdout=log, stderr=log)
+                try:
+                    ending = _wait(process, seconds - (started - began))
+                except BaseException:
+                    print(f"\n{stage} was asked to stop", file=log)
+                    raise
+                if ending:
+                    why = f"{stage} {ending}: {last_words(folder)}"
+                    print(f"\n{why}", file=log)  # for the sweep's report, and below a progress bar
+                    raise EntenteError(f"{why}; see {folder / LOG}")
             _note(_done() | {stage: {"inputs": mark, "seconds": round(time.monotonic() - started, 1)}})
+    return time.monotonic() - began
 
 
-def _wait(process: "subprocess.Popen[bytes]") -> int:
-    """Wait for a stage; where this process is asked to stop, let the stage end its own way first."""
+def _wait(process: "subprocess.Popen[bytes]", seconds: float) -> str:
+    """Wait for a stage; return how it ended, where it did not end well. After `seconds` it is made to stop.
+
+    Where this process is asked to stop, let the stage end its own way first.
+    """
     try:
-        return process.wait()
-    except BaseException:  # Ctrl-C reaches the stage too, a scheduler's SIGTERM this process alone
+        status = process.wait(None if seconds == math.inf else max(0.0, seconds))
+    except subprocess.TimeoutExpired:
+        _stop(process)
+        return "was stopped, past the time that a job may take (hydra.callbacks.sweep.job_minutes)"
+    except BaseException:  # Ctrl-C reaches the stage too, SIGTERM perhaps this process alone
+        again = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # schedulers repeat it
         try:
             process.wait(timeout=_GRACE)
         except subprocess.TimeoutExpired:
-            process.terminate()
-            process.wait()
+            _stop(process)
+        finally:
+            signal.signal(signal.SIGTERM, again)
         raise
+    if status < 0:
+        memory = ", by a person or for want of memory" if status == -signal.SIGKILL else ""
+        return f"was killed by signal {-status} ({signal.strsignal(-status)}){memory}"
+    return f"ended with status {status}" if status else ""
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """Ask a process to stop, and kill it where it does not."""
+    process.terminate()
+    try:
+        process.wait(timeout=_LAST)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _is_done(stage: str) -> bool:
@@ -211,6 +269,11 @@ def earlier(job: Job) -> list[float]:
         if seconds is not None and all(parameters[group] == job.parameters[group] for group in alike):
             found.append(seconds)
     return found
+
+
+def what_was_said(job: Job, stage: str) -> str:
+    """Return the last words of a stage of a job, or of what came after it."""
+    return last_words(job.shared if stage in SHARED else job.folder)
 
 
 def last_words(folder: Path) -> str:

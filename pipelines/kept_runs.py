@@ -33,7 +33,12 @@ LATER = {
     "training.loss.kind": "cross_entropy",
     "training.optimizer.kind": "adam",
 }
-IDLE = ("training.snapshots",)  # options of a group that decides, on which no result hangs
+IDLE = (
+    "training.snapshots",
+    "trainer.devices",
+    "trainer.nodes",
+    "trainer.launcher",
+)  # options of a group that decides, on which no result hangs
 RENAMED = {"training.adam.": "training.optimizer."}  # what some archived runs called them
 
 Found = dict[tuple[str, int], Record]  # by ablation and seed

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import sys
 import traceback
@@ -21,15 +22,16 @@ from entente.errors import EntenteError
 from entente.evaluation.comparison import BASELINE, detectable
 from entente.fingerprint import fingerprint
 from entente.tracking.runs import KIND, PARENT_VARIABLE, Run
-from entente.tracking.store import root
+from entente.tracking.store import AwayError, root
 from pipelines.compose import CONF, check, compose, plain
-from pipelines.job import FOLDER, Job, earlier, last_words
+from pipelines.job import FOLDER, Job, earlier, what_was_said
 from pipelines.report import report
 from pipelines.tracked_run import open_runs
 
 UNNAMED = ("seed", "recipe", "sweep", "experiment")  # overrides that are no part of what an ablation is called
 SEEDS_DIFFER = 0.5  # BLEU, the standard deviation between seeds that is usual at this size
 
+LATER = "no report yet: `python -m pipelines.report` writes it"
 LABELS = "ENTENTE_LABELS"  # tells the jobs of a sweep, by number, what they are called
 
 _open: list["Sweep"] = []
@@ -49,14 +51,30 @@ def job_label(settings: Any) -> str:
 
 
 def at_once(settings: Any) -> int:
-    """Return how many jobs the launcher runs side by side, and never more than there are cores."""
+    """Return how many jobs the launcher runs side by side; on this machine never more than there are cores."""
+    if settings.launcher.get("array_parallelism"):
+        return int(settings.launcher.array_parallelism)
     jobs = int(settings.launcher.get("n_jobs") or 1)
     return min(jobs, _cores()) if jobs > 0 else _cores()
 
 
 def threads(settings: Any) -> str:
-    """Return how many threads each job may use: as the environment says, else the cores shared out among the jobs."""
-    return os.environ.get("OMP_NUM_THREADS") or str(max(1, _cores() // at_once(settings)))
+    """Return how many threads each job may use: as the environment says, else the cores that it was given.
+
+    Without a scheduler who gives some, the cores are shared out among the jobs.
+    """
+    given = settings.launcher.get("cpus_per_task") or max(1, _cores() // at_once(settings))
+    return os.environ.get("OMP_NUM_THREADS") or str(given)
+
+
+def seconds(settings: Any) -> float:
+    """Return how long the work of a job may take; EntenteError where it was told no number of minutes."""
+    minutes = settings.callbacks.sweep.job_minutes
+    if minutes is None:
+        return math.inf
+    if not isinstance(minutes, int | float) or not minutes > 0:
+        raise EntenteError(f"hydra.callbacks.sweep.job_minutes is {minutes}: give a number above 0, or null for none")
+    return 60.0 * minutes
 
 
 def _cores() -> int:
@@ -108,12 +126,14 @@ def _refuse_what_cannot_be_compared(jobs: Sequence[Job]) -> None:
 class Sweep(Callback):
     """Hydra's callback for multiruns: plans and opens the parent run; `close` ends it with the report.
 
-    Hydra makes a warning of what a callback raises, and goes on: what must stop the sweep is a SystemExit.
+    Hydra makes a warning of what a callback raises, and goes on: what must stop the sweep is a SystemExit. A job whose
+    work takes longer than `job_minutes` is stopped, by the process that runs it (see `seconds`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, job_minutes: float | None = None) -> None:
         self.jobs: list[Job] = []
         self._experiment = ""
+        self._launched = ExitStack()
         self._stack = ExitStack()
         self._run: Run | None = None
 
@@ -133,10 +153,14 @@ class Sweep(Callback):
 
     def _begin(self, config: DictConfig) -> None:
         if not config.hydra.sweeper._target_.endswith(".BasicSweeper"):
-            return  # a search: which jobs there will be is not known beforehand, and nothing is compared
+            # A search: which jobs there will be is not known beforehand, and nothing is compared.
+            self._launch(config.hydra.launcher)
+            return
         params = config.hydra.sweeper.get("params") or {}
         overrides = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
         self.jobs = plan(overrides, root() / CONF)
+        seconds(config.hydra)  # a limit that is none is told before the first job
+        self._launch(config.hydra.launcher)
         print(announcement(self.jobs, at_once(config.hydra)), flush=True)
         self._experiment = str(config.tracking.experiment)
         runs = open_runs(config.tracking)
@@ -147,6 +171,13 @@ class Sweep(Callback):
         )
         os.environ[PARENT_VARIABLE] = self._run.id
         os.environ[LABELS] = json.dumps([job.label for job in self.jobs])
+
+    def _launch(self, launcher: Any) -> None:
+        """Be ready for the jobs, where it is a scheduler that runs them; EntenteError where it does not take them."""
+        if launcher._target_.endswith(".SlurmLauncher"):
+            from pipelines import slurm  # needs what came with the launcher
+
+            self._launched.enter_context(slurm.queue(plain(launcher), self.jobs))
         _open.append(self)
 
     def close(self) -> None:
@@ -155,22 +186,29 @@ class Sweep(Callback):
         Raises SystemExit where a job is not finished and nothing else was raised that says so.
         """
         error = sys.exc_info()[1]
-        assert self._run is not None
+        self._launched.close()
+        if self._run is None:
+            return  # a search, or there was no beginning
         for variable in (PARENT_VARIABLE, LABELS):
             os.environ.pop(variable, None)
         table = [status(job) for job in self.jobs]
         unfinished = [row for row in table if row["status"] != "finished"]
+        self._run.metrics({"jobs/finished": len(table) - len(unfinished), "jobs/unfinished": len(unfinished)}, 0)
+        there = self._run.flush()  # and has an id in the store
         folder = root() / FOLDER / "reports" / self._run.id
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "jobs.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
         self._run.artifact(folder / "jobs.json")
-        self._run.metrics({"jobs/finished": len(table) - len(unfinished), "jobs/unfinished": len(unfinished)}, 0)
-        self._run.flush()
         for row in unfinished:
             print(f"not finished: {row['ablation']}, seed {row['seed']}: {row['why']}", file=sys.stderr)
         try:
-            print(report(self._run.id, folder, self._experiment))
-            self._run.artifact(folder, "report")
+            if there:
+                print(report(self._run.id, folder, self._experiment))
+                self._run.artifact(folder, "report")
+            else:
+                print(f"{LATER}, when the tracking store is back", file=sys.stderr)
+        except AwayError as reason:
+            print(f"{LATER}: {reason}", file=sys.stderr)
         except EntenteError as reason:  # such as a baseline that failed
             print(f"no report: {reason}", file=sys.stderr)
             error = error or SystemExit(1)
@@ -194,7 +232,7 @@ def status(job: Job) -> dict[str, Any]:
     row = {"ablation": job.label, "seed": job.seed, "job": job.folder.name}
     if missing is None:
         return row | {"status": "finished", "why": ""}
-    why = f"{missing} was not completed, or its inputs changed since: {last_words(job.folder)}"
+    why = f"{missing} was not completed, or its inputs changed since: {what_was_said(job, missing)}"
     return row | {"status": "unfinished", "why": why}
 
 
@@ -208,7 +246,7 @@ def announcement(jobs: Sequence[Job], side_by_side: int) -> str:
     if BASELINE not in {job.label for job in jobs}:
         lines.append(f"no {BASELINE} among them: nothing will be compared; experiment={BASELINE},... gives one")
     if ahead and known:
-        minutes = len(ahead) * fmean(known) / side_by_side / 60
+        minutes = len(ahead) * fmean(known) / min(side_by_side, len(ahead)) / 60
         lines.append(
             f"some {minutes:.0f} minutes to go, by the {len(known)} jobs of this corpus and training timed here"
         )

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from entente.errors import EntenteError
 from entente.evaluation.claims import CLAIMS
@@ -21,43 +20,12 @@ from pipelines import ensemble, out_of_domain
 from pipelines.compose import compose
 from pipelines.job import DONE
 from pipelines.sweep import label, plan
-from tests.pipelines.thimble import THIMBLE
+from tests.pipelines.sweeping import QUICK, children, clean, furnish, parents, runs, start, sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
 ROOT = Path(__file__).parents[2]
-QUICK = [*THIMBLE, "decoding.beam=1", "decoding.max_length_factor=0.5", "decoding.max_length_offset=3"]
 SWEEP = ["experiment=baseline,no_positions", "seed=1"]
 DRAWN = {"test_test_bleu.png", "probes_mean.png", "probes_within.png", "val_loss.png", "length_longer.png"}
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of its own, in which one experiment cannot be trained, and one recipe has another corpus."""
-    root = tmp_path_factory.mktemp("repository")
-    for folder in ("src", "pipelines", "conf", "data/grammar"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    shutil.copy(ROOT / "dvc.yaml", root)
-    (root / "conf/experiment/too_short.yaml").write_text("# @package _global_\nmodel: {max_length: 4}\n")
-    (root / "conf/recipe/another.yaml").write_text("# @package _global_\ncorpus: {download: {seed: 2}}\n")
-    return root
-
-
-def clean() -> dict[str, str]:
-    """An environment that says nothing of where runs or data are."""
-    named = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "DVC", "ENTENTE"))}
-    return named | {"OMP_NUM_THREADS": "1", "COVERAGE_PROCESS_START": ""}
-
-
-def start(root: Path, *overrides: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipelines.ablate", "--multirun", *overrides, *QUICK],
-        cwd=root,
-        env=clean(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def is_alive(group: int) -> bool:
@@ -69,35 +37,25 @@ def is_alive(group: int) -> bool:
     return True
 
 
-def sweep(root: Path, *overrides: str) -> tuple[int, str, str]:
-    process = start(root, *overrides)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
-
-
-def runs(root: Path) -> list[Run]:
-    client = MlflowClient(f"sqlite:///{root}/mlflow.db")
-    return list(client.search_runs([found.experiment_id for found in client.search_experiments()]))
-
-
-def children(root: Path) -> list[Run]:
-    return [run for run in runs(root) if "entente.ablation" in run.data.tags]
-
-
-def parents(root: Path) -> list[Run]:
-    return [run for run in runs(root) if run.data.tags.get("entente.kind") == "sweep"]
-
-
 def weights(root: Path) -> dict[str, int]:
     files = (root / "ablations").glob("*/artifacts/model/weights.safetensors")
     return {file.parts[-4]: file.stat().st_mtime_ns for file in files}
 
 
 @pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of its own, in which one experiment cannot be trained, and one recipe has another corpus."""
+    root = furnish(tmp_path_factory.mktemp("repository"))
+    (root / "conf/experiment/too_short.yaml").write_text("# @package _global_\nmodel: {max_length: 4}\n")
+    (root / "conf/recipe/another.yaml").write_text("# @package _global_\ncorpus: {download: {seed: 2}}\n")
+    return root
+
+
+@pytest.fixture(scope="module")
 def killed(repository: Path) -> dict[str, int]:
     """A sweep that was killed, with all its processes, once its first job was done."""
     process = start(repository, *SWEEP)
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 600
     while not any('"attend"' in done.read_text() for done in (repository / "ablations").glob(f"*/{DONE}")):
         assert time.monotonic() < deadline, process.communicate()
         assert process.poll() is None, process.communicate()
@@ -126,6 +84,7 @@ def test_a_killed_sweep_started_again_does_what_is_missing(
     (parent,) = parents(repository)
     assert parent.info.status == "FINISHED"
     trained = children(repository)
+    assert not [run for run in trained if run.info.status == "RUNNING"]
     assert {run.data.tags["mlflow.parentRunId"] for run in trained} == {parent.info.run_id}
     assert {run.data.tags["entente.ablation"] for run in trained if run.info.status == "FINISHED"} == {
         "baseline",
@@ -282,7 +241,7 @@ def test_what_cannot_be_composed_fails_before_the_first_job(override: str, named
 
 
 def test_jobs_are_called_by_what_varies() -> None:
-    jobs = plan(["experiment=baseline,no_mask", "model.heads=2,4", "seed=1", "training.updates=7"], ROOT / "conf")
+    jobs = plan(["experiment=baseline,no_mask", "model.heads=2,4", "seed=1", "training.updates=700"], ROOT / "conf")
     # Four heads are what each has untold.
     assert [job.label for job in jobs] == ["baseline model.heads=2", "baseline", "no_mask model.heads=2", "no_mask"]
     assert [job.label for job in plan(["experiment=gelu", "seed=1,2"], ROOT / "conf")] == ["gelu", "gelu"]
