@@ -1,0 +1,1 @@
+"""What `python -m pipelines.soak` puts to the test, a module each."""
