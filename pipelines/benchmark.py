@@ -1,10 +1,10 @@
-"""Speed: `python -m pipelines.benchmark training`, `translating`, `networks`, `growth` or `edges`.
+"""Speed: `python -m pipelines.benchmark training`, `translating`, `networks`, `growth`, `scaling` or `edges`.
 
 `training` and `translating` time published sizes against a plain `torch.nn.Transformer`, the yardstick, and against
 what else is installed and asked for; `networks` the baseline against the RNNs, by length of the sentences; `growth`
-how time and memory grow with the work; `edges` what one waits for before and beside the work. All print a table, write
-it to ablations/benchmarks/ and log it. Cases take turns, forwards and backwards, so that whatever else the machine does
-meets all alike; medians count.
+how time and memory grow with the work; `scaling` updates that several processes share; `edges` what one waits for
+before and beside the work. All print a table, write it to ablations/benchmarks/ and log it. Cases take turns, forwards
+and backwards, so that whatever else the machine does meets all alike; medians count.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from entente.evaluation.report import columns, write_json
 from entente.tracking.runs import KIND
 from entente.tracking.store import root
 from entente.tracking.system import machine
-from pipelines.benchmarks import edges, growth, networks
+from pipelines.benchmarks import edges, growth, networks, scaling
 from pipelines.benchmarks.case import DTYPES, SIZES, Case, Timing
 from pipelines.compose import CONF, compose, plain
 from pipelines.job import FOLDER, Job
@@ -62,12 +62,18 @@ def main() -> None:
     grown = tasks.add_parser("growth", help="time and memory by the amount of work")
     grown.add_argument("works", nargs="*", default=list(growth.WORKS), help=f"some of {', '.join(growth.WORKS)}")
     grown.add_argument("--most", type=int, default=1_000_000, help="of any work at most (%(default)s)")
+    scaled = tasks.add_parser("scaling", help="updates that several processes share, and what is foreseen of them")
+    scaled.add_argument("--sizes", nargs="+", default=["tiny", "small", "base"], choices=SIZES)
+    scaled.add_argument("--processes", nargs="+", type=int, default=[1, 2], help="with a core each (1 2)")
+    scaled.add_argument("--accumulate", type=int, default=2, help="batches of an update (%(default)s)")
     tasks.add_parser("edges", help="what one waits for before and beside the work")
     arguments = parser.parse_args()
     if arguments.task == "networks":
         networks.measure(arguments.experiments)
     elif arguments.task == "growth":
         log("growth", *growth.measure(arguments.works, arguments.most))
+    elif arguments.task == "scaling":
+        log("scaling", *scaling.report(arguments.sizes, arguments.processes, arguments.accumulate))
     elif arguments.task == "edges":
         log("edges", *edges.measure())
     else:

@@ -26,10 +26,11 @@ from entente.tracking import outbox, system
 from entente.tracking.logger import RunLogger
 from entente.tracking.store import root
 from entente.training.curves import Curves
-from entente.training.fit import Averaging, Course, Machine, fit
+from entente.training.fit import fit
 from entente.training.loss import LabelSmoothedCrossEntropy
 from entente.training.optimizer import OPTIMIZERS
 from entente.training.parallel_data import ParallelData
+from entente.training.settings import Averaging, Course, Machine
 from entente.training.teacher_forcing import TeacherForcing, Validation
 from pipelines.benchmarks.case import apart
 from pipelines.compose import CONF, compose, plain
@@ -166,7 +167,7 @@ def _trained(settings: Settings, folder: Path) -> Clocked:
     keep_memory()
     torch.manual_seed(1)
     training = settings["training"]
-    judge = Validation(lambda network: [], lambda hypotheses: 0.0, lambda hypotheses, update: None)
+    judge = Validation(lambda network, part: [], lambda hypotheses: 0.0, lambda hypotheses, update: None)
     module = Clocked(
         build(settings["model"], settings["subwords"]["vocabulary"]),
         LabelSmoothedCrossEntropy(smoothing=training["smoothing"], ignored=PAD),
@@ -194,7 +195,7 @@ def _trained(settings: Settings, folder: Path) -> Clocked:
         averaging=construct(Averaging, training["averaging"], "averaging"),
         snapshots=0,
     )
-    machine = Machine("cpu", 1, {"cpu": "32-true"}, None)
+    machine = Machine("cpu", 1, {"cpu": "32-true", "cuda": "32-true"}, None)
     with TemporaryDirectory() as place:
         curves = Curves(Path(place, "curves.jsonl"))
         with open_runs(compose([], root() / CONF).tracking).train("edges", "edges", {}, {}, resume=False) as run:

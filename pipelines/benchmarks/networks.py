@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from entente.evaluation.report import columns, write_table
@@ -70,6 +71,24 @@ def _log(table: Path, found: dict[tuple[str, str], list[float]]) -> None:
         run.artifact(table)
 
 
+class Lesson(nn.Module):
+    """A network and one batch of random sentences of `length` pieces; called, it gives the loss ()."""
+
+    def __init__(self, network: Seq2Seq, length: int) -> None:
+        super().__init__()
+        self.network = network
+        self._loss = LabelSmoothedCrossEntropy(smoothing=0.1, ignored=PAD)
+        self._batch = _sentences(network.vocabulary, max(1, TOKENS // length), length)
+        self.tokens = self._batch[-1].numel()
+
+    def forward(self) -> torch.Tensor:
+        """Return the loss of the batch."""
+        src, src_mask, tgt_in, tgt_out = self._batch
+        x = self.network.read(tgt_in, self.network.encode(src, src_mask), src_mask)
+        found: torch.Tensor = self._loss(x, self.network.embedding.weight, tgt_out)
+        return found
+
+
 def training(network: Seq2Seq, length: int) -> Measure:
     """Return what measures the target tokens a second of updates on sentences of this length (pieces)."""
     again = update(network, length)
@@ -78,18 +97,16 @@ def training(network: Seq2Seq, length: int) -> Measure:
 
 def update(network: Seq2Seq, length: int) -> Callable[[], int]:
     """Return what updates a network on one batch of such sentences, and says how many target tokens that were."""
-    loss = LabelSmoothedCrossEntropy(smoothing=0.1, ignored=PAD)
     adam = torch.optim.Adam(network.parameters(), fused=True)
-    src, src_mask, tgt_in, tgt_out = _sentences(network.vocabulary, max(1, TOKENS // length), length)
+    lesson = Lesson(network, length)
 
     def once() -> int:
-        network.train()
+        lesson.train()
         adam.zero_grad()
-        x = network.read(tgt_in, network.encode(src, src_mask), src_mask)
-        loss(x, network.embedding.weight, tgt_out).backward()
+        lesson().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         adam.step()
-        return tgt_out.numel()
+        return lesson.tokens
 
     return once
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import distributed
 
 from entente.errors import EntenteError
 from entente.tracking.records import Records
 from pipelines import benchmark
-from pipelines.benchmarks import case, edges, growth, training, translating
+from pipelines.benchmarks import case, edges, growth, networks, scaling, training, translating
 from pipelines.compose import CONF, compose, plain
 from pipelines.job import Job
 from tests.pipelines.thimble import THIMBLE
@@ -149,6 +150,40 @@ def test_edges_are_told_and_logged(
         one for one in Records("entente").tagged("entente.kind", "benchmark") if one.parameters["task"] == "edges"
     )
     assert run.figures["entente --help s"] == 2.0
+
+
+def test_updates_that_processes_share_are_foreseen_from_their_parts(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def timed(size: str, processes: int, accumulate: int) -> scaling.Parts:
+        return scaling.Parts(processes, 4, batch=1.0, step=0.5, sum=0.25 * (processes - 1), update=4.5 / processes)
+
+    monkeypatch.setattr(scaling, "_apart", timed)
+    monkeypatch.setattr(
+        "sys.argv", ["benchmark", "scaling", "--sizes", "tiny", "--processes", "1", "2", "--accumulate", "4"]
+    )
+    benchmark.main()
+    one, two = (line.split() for line in capsys.readouterr().out.splitlines()[1:3])
+    assert one == ["tiny", "1", "1,000.0", "500.0", "0.0", "4,500.0", "4,500.0", "100%", "100%"]
+    assert two == ["tiny", "2", "1,000.0", "500.0", "250.0", "2,250.0", "2,750.0", "100%", "82%"]
+    assert (small / "ablations" / "benchmarks" / "scaling.json").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*broadcast_buffers. is deprecated:FutureWarning")
+def test_a_process_times_its_parts(there: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(scaling, "ROUNDS", 1)
+    monkeypatch.setattr(scaling, "UPDATES", 1)
+    monkeypatch.setattr(networks, "TOKENS", 40)
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        parts = scaling._parts("tiny", 2)
+        monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
+        with pytest.raises(EntenteError, match="cannot be divided"):
+            scaling._parts("tiny", 3)
+    finally:
+        distributed.destroy_process_group()
+    assert parts.gradients > 1_000_000
+    assert 0 < parts.batch < parts.update
 
 
 def test_text_for_growth_comes_never_twice(tmp_path: Path) -> None:
