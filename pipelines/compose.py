@@ -15,9 +15,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from entente.decoding.settings import Decoding
 from entente.errors import EntenteError, for_people
 from entente.model.weights import build
-from pipelines.parameters import PARAMETERS
+from entente.options import construct
+from entente.text.segmentation import Segmentation
+from entente.training.settings import Machine
+from pipelines import download, groups, learn_subwords, learning, prepare
+from pipelines.parameters import PARAMETERS, load
 
 CONF = Path("conf")
 
@@ -29,8 +34,9 @@ def compose(overrides: Sequence[str], conf: Path) -> DictConfig:
         with initialize_config_dir(str(conf.resolve()), version_base=None):
             composed = hydra_compose("config", overrides=list(overrides))
         OmegaConf.resolve(composed)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise EntenteError(f"{conf}/ does not compose: {error}") from error
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
+        said = " ".join(str(error).partition("Config search path")[0].split())
+        raise EntenteError(f"{conf}/ does not compose: {said}") from error
     return composed
 
 
@@ -42,17 +48,29 @@ def plain(composed: DictConfig) -> dict[str, Any]:
 
 
 def check(composed: DictConfig) -> None:
-    """Build the network without memory: the check that the options of the model are known and fit together."""
+    """Make all that is described, the network without memory: the check that options are known and fit together."""
     parameters = plain(composed)
+    groups.check(parameters)
+    corpus, training = parameters["corpus"], parameters["training"]
+    download.described(corpus["download"], download.RAW)
+    prepare.described(corpus)
+    learn_subwords.described(parameters["subwords"])
+    construct(Segmentation, parameters["segmentation"], "segmentation")
     with torch.device("meta"):
         build(parameters["model"], parameters["subwords"]["vocabulary"])
+    learning.loss(training)
+    learning.optimizer(training)
+    learning.schedule(training, training["updates"])
+    learning.course(training, training["updates"])
+    construct(Machine, parameters["trainer"], "trainer").share(training["accumulate"])
+    construct(Decoding, parameters["decoding"], "decoding")
 
 
 @for_people
 def main() -> None:
     """Write params.yaml where it differs from the composition of conf/, and say what changed."""
     if os.environ.get("DVC_EXP_NAME"):
-        check(OmegaConf.load(PARAMETERS))  # type: ignore[arg-type]  # DVC has composed it, with the values of -S
+        check(load())  # DVC has composed it, with the values of -S
         return
     composed = compose([], CONF)
     check(composed)

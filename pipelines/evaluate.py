@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from entente.decoding.settings import Decoding
 from entente.decoding.translator import Translator
-from entente.errors import for_people
+from entente.errors import for_people, masked
 from entente.evaluation import report
 from entente.evaluation.collapse import collapse
 from entente.evaluation.probes import Verdict, judge, read_probes
@@ -128,7 +128,7 @@ def _judge(translator: Translator, translate: Translate, path: Path, table: Path
 
 
 def _next_steps() -> list[tuple[str, str]]:
-    uri = tracking_uri()
+    uri = masked(tracking_uri())
     local = uri.startswith("sqlite:")
     return [
         ('entente translate "I love you."', "translate a sentence, or lines of standard input"),

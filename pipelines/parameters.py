@@ -3,24 +3,45 @@
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from entente.errors import EntenteError
+from pipelines.groups import check_group
 
 PARAMETERS = Path("params.yaml")
 
 
-def read(place: str) -> Any:
-    """Return one entry of params.yaml, such as `model` or `corpus.tests`, as plain Python values."""
+def load() -> DictConfig:
+    """Return what is in params.yaml, interpolations resolved. Raises EntenteError where there is no such thing."""
     if not PARAMETERS.exists():
         raise EntenteError(
             f"{PARAMETERS} is missing in {Path.cwd()}: run from the repository's root, `dvc repro compose` writes it"
         )
-    found = OmegaConf.to_container(OmegaConf.load(PARAMETERS), resolve=True)
-    for name in place.split("."):
+    try:
+        found = OmegaConf.load(PARAMETERS)
+        OmegaConf.resolve(found)
+    except (OmegaConfBaseException, yaml.YAMLError, OSError, ValueError, RecursionError) as error:
+        said = " ".join(str(error).split())
+        raise EntenteError(f"{PARAMETERS} cannot be read ({said}): `dvc repro compose` writes it anew") from error
+    if not isinstance(found, DictConfig):
+        raise EntenteError(f"{PARAMETERS} holds no groups of options: `dvc repro compose` writes it anew from conf/")
+    return found
+
+
+def read(place: str) -> Any:
+    """Return one entry of params.yaml, such as `model` or `corpus.tests`, as plain Python values.
+
+    Raises EntenteError where the file or the entry is missing, or the group that it stands in is not as it should be.
+    """
+    found: Any = OmegaConf.to_container(load(), resolve=True)
+    for depth, name in enumerate(place.split(".")):
         if not isinstance(found, dict) or name not in found:
             raise EntenteError(f"{PARAMETERS} has no entry `{place}`: `dvc repro compose` writes it anew from conf/")
         found = found[name]
+        if not depth:
+            check_group(name, found)
     return found
 
 

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 from entente.errors import for_people
 from entente.fingerprint import fingerprint
+from entente.text.corpus import replacing
 from entente.tracking.registry import package, signature
 from pipelines.parameters import inputs, read
 from pipelines.tracked_run import evaluated_run
@@ -28,7 +29,8 @@ def main() -> None:
         run.artifact(packaged, folder)
         run.register(NAME, folder, corpus=corpus, judged=judged, bleu=bleu)
     told = {"model": NAME, "corpus": corpus, "val_bleu": bleu, "signature": signature().to_dict()}
-    REGISTERED.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    with replacing(REGISTERED) as temporary:
+        temporary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from entente.model.weights import read_config
+from entente.errors import EntenteError
+from entente.model.weights import CONFIG, read_config
 from entente.tracking.runs import OWNER, Run, Runs
 from pipelines.parameters import read
 
@@ -49,18 +50,25 @@ def evaluated_run(model: Path) -> Run:
     DVC's outs hold no run id: the fingerprint in the model's config.json finds the run, and where this store has
     none (the weights came from DVC's cache) a new one is begun.
     """
-    return open_runs().evaluate(*identity(read_config(model)["fingerprint"]), tags())
+    config = read_config(model)
+    if not isinstance(config.get("fingerprint"), str):
+        raise EntenteError(f"{model / CONFIG} lacks the fingerprint of its training: train anew with `dvc repro`")
+    return open_runs().evaluate(*identity(config["fingerprint"]), tags())
 
 
 def note_data(run: Run, split: str, *, context: str, rows: int) -> None:
     """Note in a run which data it used: the prepared split, by DVC's hash of the folder where dvc.lock has one."""
     corpus = read("corpus")["name"]
-    run.dataset(f"{corpus}/{split}", str(PREPARED), _hash(PREPARED), context=context, rows=rows)
+    run.dataset(f"{corpus}/{split}", str(PREPARED), data_hash(PREPARED), context=context, rows=rows)
 
 
-def _hash(folder: Path) -> str:
+def data_hash(folder: Path) -> str:
+    """Return DVC's hash of a folder that it made, by dvc.lock, or say that there is none."""
     if not LOCK.exists():
         return "not in dvc.lock"
-    stages = yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"].values()
-    outs = (out for stage in stages for out in stage.get("outs", []))
-    return next((str(out["md5"]) for out in outs if out["path"] == folder.as_posix()), "not in dvc.lock")
+    try:
+        stages = yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"].values()
+        outs = (out for stage in stages for out in stage.get("outs", []))
+        return next((str(out["md5"]) for out in outs if out["path"] == folder.as_posix()), "not in dvc.lock")
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise EntenteError(f"{LOCK} is not readable ({error}): `git checkout {LOCK}` restores it") from error

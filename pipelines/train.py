@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,18 @@ from entente.evaluation.scores import bleu
 from entente.fingerprint import fingerprint
 from entente.model.seq2seq import Seq2Seq
 from entente.model.weights import build, save
-from entente.options import choose, construct
-from entente.text.corpus import read_lines, read_references, replacing_folder
-from entente.text.subwords import PAD, Subwords
+from entente.options import construct
+from entente.text.corpus import read_lines, read_references, replacing, replacing_folder
+from entente.text.subwords import Subwords
 from entente.tracking.logger import RunLogger
 from entente.tracking.runs import Run
 from entente.training.curves import Curves
-from entente.training.fit import MOMENTS, Averaging, Course, Machine, fit, forget
-from entente.training.loss import LOSSES
-from entente.training.optimizer import OPTIMIZERS
+from entente.training.fit import MOMENTS, fit, forget
+from entente.training.launch import environment, launched
 from entente.training.parallel_data import ParallelData
-from entente.training.schedule import SCHEDULES
+from entente.training.settings import Machine
 from entente.training.teacher_forcing import TeacherForcing, Validation
+from pipelines import learning
 from pipelines.parameters import PARAMETERS, inputs, read
 from pipelines.tracked_run import identity, note_data, open_runs, tags
 
@@ -46,11 +47,11 @@ def validation(subwords: Subwords, device: torch.device, run: Run, settings: dic
     answers = [references[number] for number in numbers]
     shown = _spread(settings["samples"], len(chosen))
 
-    def translate(network: Seq2Seq) -> list[str]:
+    def translate(network: Seq2Seq, part: slice) -> list[str]:
         return greedy.translate(
             network,
             subwords,
-            chosen,
+            chosen[part],
             device,
             max_length_factor=settings["max_length_factor"],
             max_length_offset=settings["max_length_offset"],
@@ -82,28 +83,11 @@ def module(network: Seq2Seq, judge: Validation, updates: int) -> TeacherForcing:
     training = read("training")
     return TeacherForcing(
         network,
-        choose(LOSSES, training["loss"], "training.loss")(smoothing=training["smoothing"], ignored=PAD),
-        choose(OPTIMIZERS, training["optimizer"], "training.optimizer"),
-        choose(SCHEDULES, training["schedule"], "training.schedule")(updates=updates),
+        learning.loss(training),
+        learning.optimizer(training),
+        learning.schedule(training, updates),
         validation=judge,
         seed=read("seed"),
-    )
-
-
-def course(updates: int) -> Course:
-    """Return how long and in what portions params.yaml says to train."""
-    training = read("training")
-    averaging = training["averaging"]
-    return Course(
-        updates=updates,
-        accumulate=training["accumulate"],
-        clip=training["clip"],
-        validate_every=min(training["validation"]["every"], updates),
-        checkpoint_every=training["checkpoint_every"],
-        log_every=training["log_every"],
-        patience=training["validation"]["patience"],
-        averaging=averaging and construct(Averaging, averaging, "training.averaging"),
-        snapshots=training["snapshots"],
     )
 
 
@@ -115,9 +99,9 @@ def write_outs(network: Seq2Seq, subwords: Subwords, mark: str, curves: Curves, 
         shutil.copyfile(SUBWORDS, folder / "subwords.model")
     curves.write("train", ("loss", "learning_rate", "gradient_norm"), CURVES / "training.csv")
     curves.write("val", VALIDATED, CURVES / "validation.csv")
-    METRICS.parent.mkdir(parents=True, exist_ok=True)
     figures = {"updates": best, **curves.rows("val", VALIDATED)[best]}
-    METRICS.write_text(json.dumps({"val": figures}, indent=2) + "\n", encoding="utf-8")
+    with replacing(METRICS) as temporary:
+        temporary.write_text(json.dumps({"val": figures}, indent=2) + "\n", encoding="utf-8")
 
 
 def keep_snapshots(taken: Path) -> None:
@@ -130,18 +114,24 @@ def keep_snapshots(taken: Path) -> None:
 @for_people
 def main() -> None:
     """Train, resuming where an interruption left off, log to MLflow, and write the outs."""
-    mark = fingerprint(*inputs("train"))
-    checkpoints = Path(os.environ.get("DVC_ROOT", ".")) / "checkpoints" / mark
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    # Queued experiments that differ in decoding only are one training: the second waits, and trains anew.
-    with FileLock(checkpoints.with_suffix(".lock")):
-        train(mark, checkpoints)
-
-
-def train(mark: str, checkpoints: Path) -> None:
-    """Train what params.yaml describes, whose fingerprint is `mark`, keeping checkpoints in the folder given."""
-    seed, training = read("seed"), read("training")
     machine = construct(Machine, read("trainer"), "trainer")
+    machine.share(read("training.accumulate"))
+    if not launched(machine, "pipelines.train"):
+        return
+    mark, leads = fingerprint(*inputs("train")), environment(machine).global_rank() == 0
+    checkpoints = Path(os.environ.get("DVC_ROOT", ".")) / "checkpoints" / mark
+    checkpoints.parent.mkdir(parents=True, exist_ok=True)
+    # Queued experiments that differ in decoding only are one training: the second waits, and trains anew.
+    with FileLock(checkpoints.with_suffix(".lock")) if leads else nullcontext():
+        train(mark, checkpoints, machine, leads=leads)
+
+
+def train(mark: str, checkpoints: Path, machine: Machine, *, leads: bool) -> None:
+    """Train what params.yaml describes, whose fingerprint is `mark`, keeping checkpoints in the folder given.
+
+    Of several processes the one that `leads` writes everything.
+    """
+    seed, training = read("seed"), read("training")
     subwords = Subwords(SUBWORDS)
     data = ParallelData(
         ENCODED,
@@ -155,10 +145,10 @@ def train(mark: str, checkpoints: Path) -> None:
     torch.manual_seed(seed)
     network = build(read("model"), len(subwords))
     updates = machine.limit_updates or training["updates"]
-    resume = (checkpoints / "last.ckpt").exists()
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    curves = Curves(checkpoints / "curves.jsonl")
+    resume = checkpoints.exists()  # they are forgotten when a training has ended
     with open_runs().train(*identity(mark), tags(), resume=resume) as run:
+        checkpoints.mkdir(exist_ok=True)
+        curves = Curves(checkpoints / "curves.jsonl") if leads else None
         run.metrics({"parameters": sum(weight.numel() for weight in network.parameters())}, step=0)
         note_data(run, "train", context="training", rows=data.pairs)
         note_data(run, "val", context="validation", rows=len(data.val))
@@ -166,11 +156,13 @@ def train(mark: str, checkpoints: Path) -> None:
         best = fit(
             module(network, judge, updates),
             data,
-            course=course(updates),
+            course=learning.course(training, updates),
             machine=machine,
             checkpoints=checkpoints,
-            loggers=[RunLogger(run), curves],
+            loggers=[RunLogger(run), curves] if curves else [],
         )
+        if not curves:
+            return
         write_outs(network, subwords, mark, curves, best)
         keep_snapshots(checkpoints / MOMENTS)
         run.artifact(PARAMETERS)

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 import torch
 
@@ -12,6 +13,17 @@ from tests.model.networks import options
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
+
+# The same examples each time, and no clock: a loaded machine fails no test.
+hypothesis.settings.register_profile(
+    "entente",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=60,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("entente")
 
 SENTENCES = [
     "I love you.",

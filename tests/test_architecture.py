@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,18 +26,20 @@ HOMES = {
     "safetensors": {"src/entente/model/weights.py"},
     "ctranslate2": {"src/entente/export/ctranslate2.py"},
 }
+# Where constructors say within which bounds an option is; `entente.options` holds them to it.
+ANNOTATED = ("src/entente/options.py", "src/entente/model/", "src/entente/text/", "src/entente/training/", "pipelines/")
 FOLDERS = {
     "lightning": ("src/entente/training/", "src/entente/tracking/logger.py"),
     "mlflow": ("src/entente/tracking/",),
     "pandas": ("src/entente/tracking/served_model.py",),
     "fastapi": ("src/entente/service/",),
-    "pydantic": ("src/entente/service/", "src/entente/tracking/served_model.py"),
+    "pydantic": ("src/entente/service/", "src/entente/tracking/served_model.py", *ANNOTATED),
 }
 FOLDERS |= {"hydra": ("pipelines/",), "omegaconf": ("pipelines/",)}
 
 # A stage's results do not hang on these: words for people, where to compute, how memory is held and options are read.
 FREE = {f"entente.{name}" for name in ("device", "errors", "memory", "options")}
-FREE |= {"pipelines.parameters", "pipelines.tracked_run"}
+FREE |= {"pipelines.groups", "pipelines.parameters", "pipelines.tracked_run"}
 PACKED = {"entente.tracking.registry", "entente.tracking.served_model"}  # of tracking, what makes a registered model
 
 
@@ -129,6 +132,32 @@ def test_files_and_functions_fit_a_reader(file: Path) -> None:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert (node.end_lineno or 0) - node.lineno <= 50, node.name
+
+
+def calls(file: Path) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
+
+
+@pytest.mark.parametrize("file", sources(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_what_is_loaded_runs_no_code(file: Path) -> None:
+    """Ruff refuses eval, exec, unsafe YAML and shell strings; these load pickles unless they are told not to."""
+    assert not imports(file) & {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+    for call in calls(file):
+        told = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        if ast.unparse(call.func) == "torch.load":
+            assert told.get("weights_only") == "True"
+        if ast.unparse(call.func) in ("np.load", "numpy.load"):
+            assert "allow_pickle" not in told
+        assert "shell" not in told
+
+
+def test_no_configuration_names_code_to_run() -> None:
+    """Hydra's own section is the exception: nothing of it reaches params.yaml."""
+    for file in sorted((ROOT / "conf").rglob("*.yaml")):
+        content = yaml.safe_load(file.read_text())
+        if isinstance(content, dict):
+            content.pop("hydra", None)
+        assert "_target_" not in str(content), file
 
 
 def test_the_package_and_its_command_are_light_to_import() -> None:

@@ -24,6 +24,8 @@ PLACES = {
     "model/attention": ["model.encoder_attention", "model.decoder_attention", "model.cross_attention"],
 }
 REFUSED = "model/attention@model.cross_attention=identity"  # a target word has no source word of its own
+# An update's batches are divided among processes: by default it has one.
+DIVIDED = {"trainer=ddp": "training.accumulate=2", "trainer=slurm": "training.accumulate=16"}
 OF_RNN = ("model/cell", "model/recurrent_attention")
 
 
@@ -42,7 +44,7 @@ def overrides() -> list[str]:
 
 @pytest.mark.parametrize("override", overrides())
 def test_every_option_composes_and_builds(override: str) -> None:
-    composed = compose(override.split(), ROOT / CONF)
+    composed = compose([*override.split(), *DIVIDED.get(override, "").split()], ROOT / CONF)
     check(composed)
     assert not OmegaConf.missing_keys(composed)
 

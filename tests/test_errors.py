@@ -1,3 +1,6 @@
+import errno
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +38,40 @@ def test_a_full_disk_is_told_as_such() -> None:
 
     with pytest.raises(SystemExit, match="No space left on device"):
         main()
+
+
+def test_a_file_that_may_grow_no_further_is_told_as_such() -> None:
+    with pytest.raises(SystemExit, match=r"cannot write \(out\): File too large"):
+        fail(OSError(errno.EFBIG, os.strerror(errno.EFBIG), "out"))()
+
+
+def test_a_scheduler_that_asks_to_stop_lets_the_program_tidy_up(tmp_path: Path) -> None:
+    @for_people
+    def main() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            (tmp_path / "tidied up").touch()
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 143
+    assert (tmp_path / "tidied up").exists()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_a_library_makes_of_being_interrupted_is_no_error() -> None:
+    @for_people
+    def main() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            raise KeyError("half of it is missing")
+
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 143
 
 
 def test_a_programmers_error_keeps_its_traceback() -> None:

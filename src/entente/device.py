@@ -1,5 +1,7 @@
 """Where to compute."""
 
+import re
+
 import torch
 
 from entente.errors import EntenteError
@@ -9,10 +11,9 @@ def find_device(name: str) -> torch.device:
     """Return the device `name` (auto: a GPU where there is one); EntenteError for CUDA that is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise EntenteError(f"device `{name}` is unknown: choose auto, cpu or cuda") from error
+    if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", name):
+        raise EntenteError(f"device `{name}` is unknown: choose auto, cpu or cuda")
+    device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise EntenteError(
             f"device `{name}` was asked for, but PyTorch sees {torch.cuda.device_count()} CUDA devices here: "

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from itertools import product
 
+import pytest
 import torch
 from torch import Tensor
 
-from entente.decoding.beam import Hypothesis
+from entente.decoding.beam import Hypothesis, beam_search
 from entente.model.seq2seq import Seq2Seq, State
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
@@ -83,6 +84,29 @@ class Table(Seq2Seq):
                 found.append(Hypothesis(list(ids), normalised, total))
         possible = [hypothesis for hypothesis in found if hypothesis.score > -torch.inf]
         return sorted(possible, key=lambda hypothesis: -hypothesis.score)
+
+
+def search(
+    network: Table, *sentences: int, beam: int, n_best: int, length_penalty: float, max_lengths: list[int]
+) -> list[list[Hypothesis]]:
+    return beam_search(
+        network.step,
+        network.begin(*sentences),
+        bos=BOS,
+        eos=EOS,
+        forbidden=(PAD, BOS),
+        beam=beam,
+        n_best=n_best,
+        length_penalty=length_penalty,
+        max_lengths=torch.tensor(max_lengths),
+    )
+
+
+def assert_equal(found: list[Hypothesis], expected: list[Hypothesis]) -> None:
+    assert [hypothesis.ids for hypothesis in found] == [hypothesis.ids for hypothesis in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert one.score == pytest.approx(other.score, abs=1e-5)
+        assert one.log_probability == pytest.approx(other.log_probability, abs=1e-5)
 
 
 @dataclass(frozen=True)

@@ -4,48 +4,7 @@ import pytest
 import torch
 
 from entente.decoding.beam import Hypothesis, _top, beam_search
-from entente.decoding.greedy import greedy
-from tests.decoding.networks import BOS, EOS, PAD, UNK, VOCABULARY, Table
-
-
-def search(
-    network: Table, *sentences: int, beam: int, n_best: int, length_penalty: float, max_lengths: list[int]
-) -> list[list[Hypothesis]]:
-    return beam_search(
-        network.step,
-        network.begin(*sentences),
-        bos=BOS,
-        eos=EOS,
-        forbidden=(PAD, BOS),
-        beam=beam,
-        n_best=n_best,
-        length_penalty=length_penalty,
-        max_lengths=torch.tensor(max_lengths),
-    )
-
-
-def assert_equal(found: list[Hypothesis], expected: list[Hypothesis]) -> None:
-    assert [hypothesis.ids for hypothesis in found] == [hypothesis.ids for hypothesis in expected]
-    for one, other in zip(found, expected, strict=True):
-        assert one.score == pytest.approx(other.score, abs=1e-5)
-        assert one.log_probability == pytest.approx(other.log_probability, abs=1e-5)
-
-
-@pytest.mark.parametrize("length_penalty", [-1.0, 0.0, 0.6, 1.0, 3.0])
-def test_a_beam_that_drops_nothing_is_exhaustive_search(length_penalty: float) -> None:
-    network = Table(sentences=3, max_length=3, seed=0)
-    lengths = [3, 2, 1]
-    everything = VOCABULARY**3
-    found = search(
-        network,
-        *(0, 1, 2),
-        beam=everything,
-        n_best=everything,
-        length_penalty=length_penalty,
-        max_lengths=lengths,
-    )
-    for sentence, length in enumerate(lengths):
-        assert_equal(found[sentence], network.exhaust(sentence, length, length_penalty))
+from tests.decoding.networks import BOS, EOS, PAD, UNK, VOCABULARY, Table, assert_equal, search
 
 
 @pytest.mark.parametrize("length_penalty", [-4.0, 0.0, 0.6, 2.0, 6.0])
@@ -107,34 +66,6 @@ def test_all_sentences_and_beams_at_once_find_what_one_by_one_finds(beam: int, l
         for sentence, length in enumerate(lengths):
             expected = one_by_one(network, sentence, beam, length_penalty, length)
             assert_equal(found[sentence], expected[:n_best])
-
-
-@pytest.mark.parametrize("length_penalty", [0.0, 1.0, 6.0])
-def test_beam_1_is_greedy_search(length_penalty: float) -> None:
-    network = Table(sentences=100, max_length=5, seed=2)
-    lengths = torch.arange(100) % 5 + 1
-    src = torch.arange(100)[:, None]
-    expected = greedy(network, src, src, bos=BOS, eos=EOS, forbidden=(PAD, BOS), max_lengths=lengths)
-    found = search(
-        network,
-        *range(100),
-        beam=1,
-        n_best=1,
-        length_penalty=length_penalty,
-        max_lengths=lengths.tolist(),
-    )
-    assert [sentence[0].ids for sentence in found] == expected
-    assert len({tuple(ids) for ids in expected}) > 10
-
-
-@pytest.mark.parametrize("beam", [1, 2, 5])
-def test_a_sentence_does_not_depend_on_the_others_in_its_batch(beam: int) -> None:
-    network = Table(sentences=20, max_length=5, seed=3)
-    lengths = [sentence % 5 + 1 for sentence in range(20)]
-    together = search(network, *range(20), beam=beam, n_best=beam, length_penalty=0.6, max_lengths=lengths)
-    for sentence, length in enumerate(lengths):
-        alone = search(network, sentence, beam=beam, n_best=beam, length_penalty=0.6, max_lengths=[length])
-        assert alone[0] == together[sentence]
 
 
 def test_the_best_is_the_same_however_many_are_asked_for() -> None:

@@ -30,7 +30,7 @@ def test_probes_are_read_as_they_were_written(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "no probe"),
-        (line() + "\nno json\n", "line 2: not a JSON object"),
+        (line() + "\nno json\n", "line 2: not JSON"),
         (line(note="x"), "line 1: expected an object with exactly the keys phenomenon, source"),
         ('{"phenomenon": "order"}', "exactly the keys"),
         ("[]", "exactly the keys"),

@@ -1,19 +1,21 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from entente.errors import EntenteError
 from entente.model.positions import POSITIONS, Alibi, RelativeBuckets, Rotary, sinusoids
 
 
-def test_a_shift_is_one_fixed_rotation() -> None:
-    table = sinusoids(60, 32).double()
+@given(st.integers(1, 59), st.integers(1, 32))
+def test_a_shift_is_one_fixed_rotation(shift: int, pairs: int) -> None:
+    table = sinusoids(60, 2 * pairs).double()
     sines, cosines = table[:, 0::2], table[:, 1::2]  # (T, D/2) each
-    for shift in (1, 5, 17):
-        # The rotation that takes the first position to its successor takes every position to its successor.
-        s, c = sines[shift], cosines[shift]
-        torch.testing.assert_close(sines[:-shift] * c + cosines[:-shift] * s, sines[shift:], rtol=0, atol=1e-5)
-        torch.testing.assert_close(cosines[:-shift] * c - sines[:-shift] * s, cosines[shift:], rtol=0, atol=1e-5)
+    # The rotation that takes the first position to its successor takes every position to its successor.
+    s, c = sines[shift], cosines[shift]
+    torch.testing.assert_close(sines[:-shift] * c + cosines[:-shift] * s, sines[shift:], rtol=0, atol=1e-5)
+    torch.testing.assert_close(cosines[:-shift] * c - sines[:-shift] * s, cosines[shift:], rtol=0, atol=1e-5)
 
 
 def test_sinusoids_are_those_of_the_paper() -> None:
@@ -30,12 +32,14 @@ def test_no_two_positions_look_alike() -> None:
     assert distances.min() > 0.1
 
 
-def test_marking_from_a_start_is_marking_the_whole_and_cutting() -> None:
-    torch.manual_seed(0)
-    x = torch.randn(2, 9, 16)
-    for kind in POSITIONS.values():
-        positions = kind(width=16, heads=2, max_length=12, causal=False)
-        torch.testing.assert_close(positions.embed(x, 0)[:, 4:], positions.embed(x[:, 4:], 4))
+@given(st.sampled_from(sorted(POSITIONS)), st.integers(1, 12), st.integers(0, 11))
+def test_marking_from_a_start_is_marking_the_whole_and_cutting(kind: str, length: int, start: int) -> None:
+    positions = POSITIONS[kind](width=16, heads=2, max_length=12, causal=False)
+    x, heads = torch.randn(2, length, 16), torch.randn(2, 2, length, 8)
+    torch.testing.assert_close(positions.embed(x, 0)[:, start:], positions.embed(x[:, start:], start))
+    whole, rest = positions.turn(heads, heads, 0), positions.turn(heads[:, :, start:], heads[:, :, start:], start)
+    for one, other in zip(whole, rest, strict=True):
+        torch.testing.assert_close(one[:, :, start:], other)
 
 
 def test_only_positions_tell_equal_words_apart() -> None:
@@ -47,9 +51,9 @@ def test_only_positions_tell_equal_words_apart() -> None:
     assert {name for name, told in apart.items() if told} == {"sinusoidal", "learned"}
 
 
-@pytest.mark.parametrize("kind", ["rotary", "relative", "alibi"])
-@pytest.mark.parametrize("causal", [False, True])
-def test_relative_kinds_see_distances_alone(kind: str, causal: bool) -> None:
+@given(st.sampled_from(["rotary", "relative", "alibi"]), st.booleans(), *[st.integers(0, 19)] * 3)
+def test_relative_kinds_see_distances_alone(kind: str, causal: bool, one: int, other: int, shift: int) -> None:
+    query, key = max(one, other), min(one, other)
     torch.manual_seed(1)
     positions = POSITIONS[kind](width=16, heads=2, max_length=40, causal=causal)
     for parameter in positions.parameters():
@@ -61,19 +65,20 @@ def test_relative_kinds_see_distances_alone(kind: str, causal: bool) -> None:
         bias = positions.bias(1, key + 1, query)
         return turned if bias is None else turned + bias[..., -1:]
 
-    torch.testing.assert_close(score(9, 4), score(30, 25), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(score(query, key), score(query + shift, key + shift), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(score(9, 4), score(9, 5))
 
 
-@pytest.mark.parametrize("kind", ["relative", "alibi"])
-def test_scores_to_add_from_a_start_are_rows_of_the_whole(kind: str) -> None:
-    positions = POSITIONS[kind](width=16, heads=2, max_length=12, causal=True)
+@given(st.sampled_from(["relative", "alibi"]), st.booleans(), st.integers(1, 12), st.integers(0, 11))
+def test_scores_to_add_from_a_start_are_rows_of_the_whole(kind: str, causal: bool, length: int, start: int) -> None:
+    start = min(start, length - 1)
+    positions = POSITIONS[kind](width=16, heads=2, max_length=12, causal=causal)
     for parameter in positions.parameters():
         nn.init.normal_(parameter)
-    whole, last = positions.bias(7, 7, 0), positions.bias(1, 7, 6)
+    whole, last = positions.bias(length, length, 0), positions.bias(length - start, length, start)
     assert whole is not None
     assert last is not None
-    torch.testing.assert_close(whole[:, :, 6:], last)
+    torch.testing.assert_close(whole[:, :, start:], last)
 
 
 def test_a_turn_keeps_lengths() -> None:

@@ -1,3 +1,4 @@
+import resource
 from pathlib import Path
 
 import pytest
@@ -60,8 +61,26 @@ def test_weights_of_another_network_are_an_error(saved: Path) -> None:
         weights.load(saved)
 
 
-@pytest.mark.parametrize("broken", ["{", '{"network": {}}'])
+@pytest.mark.parametrize("broken", ["{", '{"network": {}}', "[]", '{"network": 3, "vocabulary": 31}', "[" * 100_000])
 def test_a_broken_configuration_is_an_error(saved: Path, broken: str) -> None:
     (saved / "config.json").write_text(broken)
     with pytest.raises(EntenteError, match=r"config\.json"):
         weights.load(saved)
+
+
+def test_weights_that_do_not_fit_the_disk_are_an_error_of_the_system(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as end:
+            weights.save_snapshot(transformer(), tmp_path / "moment.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(tmp_path / "moment.safetensors") in end.value.filename
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("key", "value"), [("width", -16), ("heads", 0), ("max_length", 2**62)])
+def test_a_network_that_cannot_be_is_an_error(key: str, value: int) -> None:
+    with pytest.raises(EntenteError):
+        weights.build(options(**{key: value}), VOCABULARY)

@@ -4,15 +4,21 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from omegaconf import OmegaConf
 
 from entente.decoding.settings import Decoding
 from entente.decoding.translator import Translator
 from entente.text.corpus import read_references
-from pipelines import attend, dissect, evaluate, film, train, tune_decoding
+from entente.tracking.store import tracking_uri, unsent
+from pipelines import attend, dissect, evaluate, film, register, train, tune_decoding
+from pipelines.tracked_run import open_runs
+from tests.pipelines.conftest import stand_in
+from tests.tracking.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,6 +33,11 @@ def outs(root: Path) -> dict[str, bytes]:
 
 def client(root: Path) -> MlflowClient:
     return MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+
+
+def runs(root: Path) -> list[Run]:
+    store = client(root)
+    return list(store.search_runs([found.experiment_id for found in store.search_experiments()]))
 
 
 def test_every_out_of_dvc_yaml_is_there(there: Path) -> None:
@@ -76,14 +87,32 @@ def test_a_film_has_the_moments_of_the_training_and_its_end(there: Path) -> None
     assert all(frame["recorded"].keys() == {"The cat sleeps."} and len(frame["right"]) > 10 for frame in frames)
 
 
-def test_a_forced_rerun_makes_the_same_bytes(there: Path) -> None:
-    before = outs(there)
-    for stage in (train, attend, film, dissect, evaluate):
-        for folder in ("curves", "model", "snapshots", "attention", "dissection", "evaluation"):
-            if stage is train:
-                shutil.rmtree(there / "artifacts" / folder)
+@pytest.mark.parametrize("order", [(attend, film, dissect, evaluate), (evaluate, dissect, film, attend)])
+def test_a_forced_rerun_makes_the_same_bytes_in_any_order(there: Path, order: tuple[ModuleType, ...]) -> None:
+    before, trained = outs(there), len(runs(there))
+    for folder in ("curves", "model", "snapshots", "attention", "dissection", "evaluation"):
+        shutil.rmtree(there / "artifacts" / folder)
+    for stage in (train, *order):
         stage.main()
     assert outs(there) == before
+    assert len(runs(there)) == trained + 1
+
+
+def test_processes_that_prepare_batches_change_nothing_but_the_fingerprint(
+    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ignored = shutil.ignore_patterns("mlflow.db*", "mlartifacts", "model", "curves", "snapshots")
+    root = tmp_path / "copy"
+    shutil.copytree(there, root, symlinks=True, ignore=ignored)
+    stand_in(root, monkeypatch)
+    parameters = OmegaConf.load("params.yaml")
+    parameters.training.workers = 2
+    OmegaConf.save(parameters, "params.yaml")
+    train.main()
+    before, after = outs(there), outs(root)
+    assert {name for name in before | after if before.get(name) != after.get(name)} == {"artifacts/model/config.json"}
+    one, other = (json.loads(found["artifacts/model/config.json"]) for found in (before, after))
+    assert {name for name in one if one[name] != other[name]} == {"fingerprint"}
 
 
 def test_one_run_holds_training_and_evaluation(there: Path) -> None:
@@ -135,6 +164,33 @@ def test_evaluation_where_the_store_has_no_such_run_begins_one(
     (run,) = store.search_runs([found.experiment_id for found in store.search_experiments()])
     assert run.data.tags["entente.trained"] == "elsewhere"
     assert any(name.startswith("test/") for name in run.data.metrics)
+
+
+def test_no_stage_needs_the_store_and_all_of_them_add_to_one_run_that_is_made_later(
+    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = outs(there)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    for stage in (train, attend, film, dissect, evaluate, register):
+        stage.main()
+    assert outs(there) == before
+    assert caplog.text.count("the MLflow store is away (") == 6
+    postponed = unsent(tracking_uri())
+    assert len(list(postponed.glob("*.jsonl"))) == 6
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'later.db'}")
+    unsent(tracking_uri()).symlink_to(postponed)
+    open_runs().find("anything")
+    assert not list(postponed.iterdir())
+    store = MlflowClient(f"sqlite:///{tmp_path / 'later.db'}")
+    (run,) = store.search_runs([found.experiment_id for found in store.search_experiments()])
+    assert (run.info.status, run.data.params["model.width"]) == ("FINISHED", "16")
+    assert {"val/bleu", "test/test/bleu", "dissection/cross_attention/bleu_drop"} <= run.data.metrics.keys()
+    assert not [tag for tag in run.data.tags if tag.startswith("evaluated.")]
+    stored = {entry.path for entry in store.list_artifacts(run.info.run_id)}
+    assert {"attention", "dissection", "evaluation", "model", "params.yaml", "translations.json"} <= stored
+    assert store.get_model_version_by_alias(register.NAME, "best").run_id == run.info.run_id
 
 
 def test_the_model_folder_translates_by_itself(there: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """How to search. Without PyTorch, so that a command line can name the defaults at once."""
 
-import math
 from dataclasses import dataclass
 
 from entente.errors import EntenteError
@@ -24,17 +23,16 @@ class Decoding:
 
     def __post_init__(self) -> None:
         """Refuse what no search can do."""
-        for name, least in (
-            ("beam", 1),
-            ("batch_tokens", 1),
-            ("max_length_factor", 0),
-            ("max_length_offset", 1),
+        for name, least, most in (
+            ("beam", 1, 1024),
+            ("batch_tokens", 1, 2**24),
+            ("max_length_factor", 0, 100),
+            ("max_length_offset", 1, 2**16),
+            ("length_penalty", -10, 10),
         ):
             value = getattr(self, name)
-            if not value >= least:
-                raise EntenteError(f"decoding: {name} is {value}; choose at least {least}")
-        if not math.isfinite(self.length_penalty):
-            raise EntenteError(f"decoding: length_penalty is {self.length_penalty}; choose a number, such as 0.6")
+            if not least <= value <= most:
+                raise EntenteError(f"decoding: {name} is {value}; choose from {least} to {most}")
 
 
 DEFAULT = Decoding()

@@ -233,13 +233,12 @@ def _side_by_side(device: torch.device, batches: int) -> Iterator[Callable[..., 
 
 def load_subwords(folder: Path) -> Subwords:
     """Load the subwords in a model's folder. Raises EntenteError where they are not those of its weights."""
-    config, subwords = weights.read_config(folder), Subwords(folder / "subwords.model")
-    if config.get("subwords") != subwords.digest or config["vocabulary"] != len(subwords):
+    config = weights.read_config(folder)
+    subwords = Subwords(folder / "subwords.model", digest=str(config.get("subwords")))
+    if config["vocabulary"] != len(subwords):
         raise EntenteError(
-            f"{folder / 'subwords.model'} does not belong to the weights beside it: they know "
-            f"{config['vocabulary']} pieces, sha256 {config.get('subwords')}; this file has "
-            f"{len(subwords)}, sha256 {subwords.digest}. `dvc checkout` restores the folder of the last "
-            "training, `dvc repro` trains anew"
+            f"{folder / weights.CONFIG} says {config['vocabulary']} pieces, and subwords.model beside it has "
+            f"{len(subwords)}: `dvc checkout` restores the folder of the last training, `dvc repro` trains anew"
         )
     return subwords
 

@@ -4,14 +4,14 @@ The verdict is whether the decoded answer is the right one. The forced choice be
 network finds the right answer likelier than a foil that differs minimally (Sennrich 2017, E17-2060).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from entente.errors import EntenteError
-from entente.text.corpus import read_lines
+from entente.text.corpus import read_json_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,14 @@ class Verdict:
 
 def read_probes(path: Path) -> list[Probe]:
     """Read a file of one JSON object a line. Raises EntenteError, with the line, for any other content."""
-    probes = [_parse(line, f"{path}, line {number}") for number, line in enumerate(read_lines(path), start=1)]
+    probes = [_parse(entry, place) for place, entry in read_json_lines(path)]
     if not probes:
         raise EntenteError(f"{path} holds no probe: expected one JSON object a line")
     return probes
 
 
-def _parse(line: str, place: str) -> Probe:
+def _parse(entry: Any, place: str) -> Probe:
     kinds = {field.name: field.type for field in fields(Probe)}
-    try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise EntenteError(f"{place}: not a JSON object ({error})") from error
     if not isinstance(entry, dict) or set(entry) != set(kinds):
         raise EntenteError(f"{place}: expected an object with exactly the keys {', '.join(kinds)}")
     for key, kind in kinds.items():

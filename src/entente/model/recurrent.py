@@ -1,11 +1,12 @@
 """Recurrent sequence-to-sequence networks, plain (Sutskever et al. 2014) and with attention (Luong et al. 2015)."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self, cast
+from typing import Annotated, Self, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
@@ -14,10 +15,9 @@ from entente.model.cache import SharedSource
 from entente.model.cells import CELLS, READERS, Cell, Kept
 from entente.model.dropout import Dropout
 from entente.model.recurrent_attention import RECURRENT_ATTENTIONS, RecurrentAttention
-from entente.model.seq2seq import Seq2Seq
-from entente.options import choose
+from entente.model.seq2seq import Layers, Length, Seq2Seq, Vocabulary, Width
+from entente.options import Option, Share, choose
 
-Option = Mapping[str, Any]
 Reader = nn.GRU | nn.LSTM
 
 
@@ -109,12 +109,12 @@ class Recurrent(Seq2Seq[RecurrentState]):
     def __init__(
         self,
         *,
-        vocabulary: int,
-        width: int,
-        encoder_layers: int,
-        decoder_layers: int,
-        dropout: float,
-        max_length: int,
+        vocabulary: Vocabulary,
+        width: Width,
+        encoder_layers: Layers,
+        decoder_layers: Annotated[Layers, Field(ge=1)],
+        dropout: Share,
+        max_length: Length,
         cell: Option,
         attention: Option,
     ) -> None:

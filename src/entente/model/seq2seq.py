@@ -4,9 +4,10 @@ Alphabet: B batch, S source length, T target length, D model width, H heads, K w
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, Generic, Protocol, Self
+from typing import Annotated, Any, Generic, Protocol, Self
 
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import TypeVar
 
@@ -29,6 +30,12 @@ class State(Protocol):
         """Keep the hypotheses `rows` (A N,) int64, in that order, of A sentences, N of each side by side."""
         ...
 
+
+# Of what can be computed with at all: beyond it a number is a slip.
+Vocabulary = Annotated[int, Field(ge=4, le=2**24)]  # pieces, the special ones among them
+Width = Annotated[int, Field(ge=1, le=2**16)]
+Layers = Annotated[int, Field(ge=0, le=1000)]
+Length = Annotated[int, Field(ge=2, le=2**16)]  # pieces, EOS counted
 
 StateT = TypeVar("StateT", bound=State, default=Any)
 

@@ -2,10 +2,10 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from torch import Tensor, nn
 
@@ -17,10 +17,9 @@ from entente.model.feed_forward import FEED_FORWARDS
 from entente.model.layers import DECODER_LAYERS, RESIDUALS, EncoderLayer
 from entente.model.masks import CAUSAL, Mask
 from entente.model.positions import POSITIONS, NoPositions
-from entente.model.seq2seq import Seq2Seq, StateT
-from entente.options import choose
+from entente.model.seq2seq import Layers, Length, Seq2Seq, StateT, Vocabulary, Width
+from entente.options import Count, Option, Share, choose
 
-Option = Mapping[str, Any]
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
@@ -35,14 +34,14 @@ class TransformerNetwork(Seq2Seq[StateT]):
     def __init__(
         self,
         *,
-        vocabulary: int,
-        width: int,
-        hidden: int,
-        heads: int,
-        encoder_layers: int,
-        decoder_layers: int,
-        dropout: float,
-        max_length: int,
+        vocabulary: Vocabulary,
+        width: Width,
+        hidden: Width,
+        heads: Count,
+        encoder_layers: Layers,
+        decoder_layers: Layers,
+        dropout: Share,
+        max_length: Length,
         encoder_positions: Option,
         decoder_positions: Option,
         encoder_attention: Option,

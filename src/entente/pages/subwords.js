@@ -6,7 +6,7 @@ const UNKNOWN_PENALTY = 10; // SentencePiece's own
 
 // Control characters and invisible marks, as entente/text/cleaning.py has them.
 const REMOVED =
-  /[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]+/g;
+  /[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]+/g;
 
 function normalise(sentence) {
   return sentence.replace(REMOVED, "").normalize("NFC").split(/[\s\x1c-\x1f\x85]+/).filter(Boolean).join(" ");

@@ -1,7 +1,7 @@
 """What a service is asked and what it answers, over HTTP and as an MLflow model alike."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Annotated, Any, Self
 
@@ -74,19 +74,22 @@ class Answer(BaseModel):
 class Service:
     """Translates for many who ask at once: an answer is what it would be alone.
 
-    Services that share a lock search one at a time: PyTorch has one number of threads for all.
+    Services that share a `worker` of one thread search one at a time: PyTorch has one number of threads for all, and in
+    each thread that searches memory of its own, which it keeps.
     """
 
-    def __init__(self, translator: Translator, lock: AbstractContextManager[object]) -> None:
-        self._translator, self._lock = translator, lock
+    def __init__(self, translator: Translator, worker: Executor) -> None:
+        self._translator, self._worker = translator, worker
 
     def answer(self, question: Question) -> list[Answer]:
         """Translate the sentences of a question, in order. Raises EntenteError as Translator does."""
-        with self._lock:
-            translator = self._as_asked(question)
-            found = list(translator.hypotheses(question.sentences, question.n_best))
-            texts = [best[0].text for best in found]
-            seen = _look(translator, question.sentences, texts) if question.attention else [None] * len(found)
+        return self._worker.submit(self._answer, question).result()
+
+    def _answer(self, question: Question) -> list[Answer]:
+        translator = self._as_asked(question)
+        found = list(translator.hypotheses(question.sentences, question.n_best))
+        texts = [best[0].text for best in found]
+        seen = _look(translator, question.sentences, texts) if question.attention else [None] * len(found)
         return [
             Answer(
                 translation=best[0].text,
@@ -102,8 +105,7 @@ class Service:
 
     def attend(self, sentence: str) -> Attended:
         """Translate a sentence as it is done by default, and return what was looked at."""
-        with self._lock:
-            [seen] = self._translator.attend([sentence])
+        [seen] = self._worker.submit(self._translator.attend, [sentence]).result()
         return seen
 
     def _as_asked(self, question: Question) -> Translator:

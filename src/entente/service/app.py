@@ -1,9 +1,10 @@
 """The service over HTTP: the attention page, translations as JSON, and what page and programs ask for."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from ipaddress import ip_address
-from threading import Lock
 from typing import Any
 
 import uvicorn
@@ -74,11 +75,13 @@ def names(host: str) -> tuple[str, ...]:
 
 def app(models: Sequence[Shown], sentences: Sequence[str], hosts: Sequence[str]) -> FastAPI:
     """Return the application, which answers who calls it by one of the `hosts`."""
-    lock = Lock()
-    services = [Service(model.translator, lock) for model in models]
+    worker = ThreadPoolExecutor(1, "search")
+    services = [Service(model.translator, worker) for model in models]
     shown = page(models, sentences, served=True)
     # FastAPI's own pages of documentation come from the network.
-    made = FastAPI(title="Entente", description="English to French.", docs_url=None, redoc_url=None)
+    made = FastAPI(
+        title="Entente", description="English to French.", docs_url=None, redoc_url=None, lifespan=_ending(worker)
+    )
     made.add_middleware(_Bounded)
     made.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     for kind in (EntenteError, RequestValidationError, HTTPException):
@@ -97,11 +100,20 @@ def app(models: Sequence[Shown], sentences: Sequence[str], hosts: Sequence[str])
     @made.post("/attend", include_in_schema=False)
     def attend(look: Look) -> JSONResponse:
         """Return what the page records of a sentence, or why it cannot, of each of the models that it names."""
-        if not all(0 <= number < len(services) for number in look.models):
-            raise EntenteError(f"there are models 0 to {len(services) - 1}")
+        if sorted(set(look.models) & set(range(len(services)))) != sorted(look.models):
+            raise EntenteError(f"there are models 0 to {len(services) - 1}: name each that is to look, once")
         return JSONResponse([_looked(services[number], look.sentence) for number in look.models])
 
     return made
+
+
+def _ending(worker: Executor) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        worker.shutdown(wait=False, cancel_futures=True)  # nobody waits any more for what was not begun
+
+    return lifespan
 
 
 def _looked(service: Service, sentence: str) -> dict[str, Any]:
@@ -141,8 +153,10 @@ class _Bounded:
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    if not 0 <= port < 2**16:
+        raise EntenteError(f"cannot serve at {host}, port {port}: choose another --port, from 0 to {2**16 - 1}")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise EntenteError(f"cannot serve at {host}, port {port} ({error}): choose another --host or --port") from error
