@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -70,7 +71,8 @@ class Camera:
             return next((one for one in found if one.is_displayed() and text in one.text), None)
 
         try:
-            seen = WebDriverWait(self.browser, PATIENCE).until(look)
+            drawn_anew = (StaleElementReferenceException,)  # while it was looked at
+            seen = WebDriverWait(self.browser, PATIENCE, ignored_exceptions=drawn_anew).until(look)
         except Exception as error:
             raise EntenteError(f"{self.browser.current_url} shows no {selector} with {text!r}") from error
         assert isinstance(seen, WebElement)

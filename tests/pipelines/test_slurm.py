@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.services,
     pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning"),
 ]
-UPDATES, WITHOUT_END = 200, 1_000_000
+UPDATES, WITHOUT_END = 600, 1_000_000  # enough to be still at them when the job beside has stopped
 LONG = """# @package _global_
 trainer: {{limit_updates: {}}}
 training: {{checkpoint_every: 50, validation: {{every: {}}}}}
@@ -51,7 +51,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of its own, with an experiment that takes a while and one that does not end."""
     root = furnish(tmp_path_factory.mktemp("repository"))
-    (root / "conf/experiment/long.yaml").write_text(LONG.format(UPDATES, 100))
+    (root / "conf/experiment/long.yaml").write_text(LONG.format(UPDATES, UPDATES // 2))
     (root / "conf/experiment/endless.yaml").write_text(LONG.format(WITHOUT_END, WITHOUT_END))
     return root
 
@@ -66,7 +66,9 @@ def wait_for(condition: Callable[[], Any], process: "subprocess.Popen[str]") -> 
 
 def log(root: Path, updates: int, seed: int) -> Path:
     """Where the job of so many updates with this seed writes what its stages print."""
-    for file in root.glob("ablations/[!d]*/params.yaml"):
+    for file in root.glob("ablations/*/params.yaml"):
+        if file.parent.name.startswith("data-"):
+            continue
         parameters = yaml.safe_load(file.read_text())
         if parameters["seed"] == seed and parameters["trainer"]["limit_updates"] == updates:
             return file.with_name("log.txt")
@@ -96,18 +98,27 @@ def standing(root: Path, parent: Run) -> Counter[str]:
 
 
 def stop(
-    slurm: Cluster, root: Path, process: "subprocess.Popen[str]", seed: int, order: Callable[[str], object]
-) -> tuple[Path, str, int, int]:
-    """Stop the long job with this seed in the middle of its training, so that it goes back to the queue.
+    slurm: Cluster, root: Path, process: "subprocess.Popen[str]", orders: Mapping[int, Callable[[str], object]]
+) -> list[tuple[Path, str, int, int]]:
+    """Stop long jobs, by their seeds, each in the middle of its training, so that they go back to the queue.
 
-    Return its log and tracking run, the update of its checkpoint, and how often its bar was drawn.
+    Return of each its log and tracking run, the update of its checkpoint, and how often its bar was drawn.
     """
-    wait_for(lambda: reached(log(root, UPDATES, seed), 20), process)
-    (array,) = {number.partition("_")[0] for number in slurm.jobs()}
-    job, file = f"{array}_{seed - 1}", log(root, UPDATES, seed)
-    order(job)
+    running = dict(orders)
+    while running:  # whichever is first: by the time that one has stopped, the other may have ended
+        wait_for(lambda: any(reached(log(root, UPDATES, seed), 20) for seed in running), process)
+        seed = next(seed for seed in running if reached(log(root, UPDATES, seed), 20))
+        (array,) = {number.partition("_")[0] for number in slurm.jobs()}
+        running.pop(seed)(f"{array}_{seed - 1}")
+    return [_stopped(slurm, root, process, seed, f"{array}_{seed - 1}") for seed in orders]
+
+
+def _stopped(
+    slurm: Cluster, root: Path, process: "subprocess.Popen[str]", seed: int, job: str
+) -> tuple[Path, str, int, int]:
     wait_for(lambda: slurm.jobs().get(job, "PENDING") == "PENDING", process)
     assert job in slurm.jobs()
+    file = log(root, UPDATES, seed)
     run = of(root, file.parent)
     assert run.info.status == "KILLED"
     assert 20 <= kept(root, run) < UPDATES
@@ -118,11 +129,11 @@ def stop(
 def test_jobs_that_are_preempted_or_out_of_time_go_on_where_they_were(slurm: Cluster, repository: Path) -> None:
     process = start(repository, "experiment=long,baseline,no_positions", "seed=1,2", *ON_SLURM, **slurm.environment)
     most = 0
-    stopped = [
-        # As if another job were worth more, and as if its time were up.
-        stop(slurm, repository, process, 1, lambda job: slurm.ask("scontrol", "requeue", job)),
-        stop(slurm, repository, process, 2, lambda job: slurm.ask("scancel", "--signal=URG", slurm.step(job))),
-    ]
+    orders = {  # as if another job were worth more, and as if its time were up
+        1: lambda job: slurm.ask("scontrol", "requeue", job),
+        2: lambda job: slurm.ask("scancel", "--signal=URG", slurm.step(job)),
+    }
+    stopped = stop(slurm, repository, process, orders)
     while process.poll() is None:
         most = max(most, Counter(slurm.jobs().values())["RUNNING"])
         time.sleep(0.5)
