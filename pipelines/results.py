@@ -23,11 +23,11 @@ from pipelines.report import SPEED, lengths, outcome
 PAGE = Path("docs/results.md")
 KEPT = Path("docs/results.tar.xz")
 NETWORKS = (BASELINE, "gru_additive")
-REGULARISED = (*NETWORKS, "subword_sampling", "r_drop")
+MULTI30K = (*NETWORKS, "gru_additive_adam", "subword_sampling", "r_drop")
 RECIPES = {  # what it is called -> overrides, networks
     "default": ((), NETWORKS),
     "grammar_long": (("recipe=grammar_long",), NETWORKS),
-    "multi30k": (("recipe=multi30k",), REGULARISED),
+    "multi30k": (("recipe=multi30k",), MULTI30K),
     "tatoeba": (("recipe=tatoeba",), NETWORKS),
     "tatoeba, split pair by pair": (
         ("recipe=tatoeba", "corpus.split.unit=pair"),
