@@ -38,7 +38,7 @@ def test_sentences_come_back_ended_by_eos(model: Path, tmp_path: Path) -> None:
     assert rows.lengths.tolist() == [len(row) for row in rows]
     assert tokens == rows.lengths.sum()
     assert rows[0].dtype == np.uint16
-    assert rows.lengths.dtype == np.int32
+    assert rows.lengths.dtype == np.uint16
 
 
 def test_the_number_of_processes_and_the_blocks_change_nothing(
@@ -57,6 +57,13 @@ def test_the_number_of_processes_and_the_blocks_change_nothing(
 def test_an_empty_text_gives_an_empty_sequence(model: Path, tmp_path: Path) -> None:
     assert encode(model, write(tmp_path / "empty", []), tmp_path / "empty", processes=2) == 0
     assert list(Encoded(tmp_path / "empty")) == []
+
+
+def test_a_sentence_whose_length_cannot_be_kept_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "text.offsets.npy", np.array([0, 3, 70_003]))
+    np.save(tmp_path / "text.ids.npy", np.zeros(70_003, np.uint16))
+    with pytest.raises(EntenteError, match="has 70000 ids, more than 65535"):
+        Encoded(tmp_path / "text")
 
 
 def test_indexes_are_those_of_a_sequence(model: Path, tmp_path: Path) -> None:

@@ -111,23 +111,27 @@ class TokenBudgetBatches:
 
     def stream(self, number: int) -> Iterator[list[int]]:
         """Yield the batches of an epoch, in order, planning one pool of pairs after another."""
+        for planned in self._pools(number):
+            yield from (batch.tolist() for batch in planned)
+
+    def _pools(self, number: int) -> Iterator[list[NDArray[np.intp]]]:
         pairs = len(self.source_lengths) // self.segmentations
         if pairs <= POOL:
-            yield from self._plan(np.arange(pairs), np.random.default_rng((self.seed, number)))
+            yield self._plan(np.arange(pairs), np.random.default_rng((self.seed, number)))
             return
         stretches = np.random.default_rng((self.seed, number)).permutation(-(-pairs // STRETCH))
         for pool, drawn in enumerate(np.array_split(stretches, -(-pairs // POOL))):
             members = (drawn[:, None] * STRETCH + np.arange(STRETCH)).ravel()
-            yield from self._plan(members[members < pairs], np.random.default_rng((self.seed, number, pool)))
+            yield self._plan(members[members < pairs], np.random.default_rng((self.seed, number, pool)))
 
-    def _plan(self, pairs: NDArray[np.intp], random: np.random.Generator) -> list[list[int]]:
+    def _plan(self, pairs: NDArray[np.intp], random: np.random.Generator) -> list[NDArray[np.intp]]:
         rows = pairs * self.segmentations  # the first of each pair
         if self.segmentations > 1:
             rows += random.integers(self.segmentations, size=len(rows))
         source, target = self.source_lengths[rows], self.target_lengths[rows]
         there_and_back = np.where(target % 2, 1, -1) * source.astype(np.int64)
         order = np.lexsort((random.random(len(rows)), there_and_back, target))
-        batches = [batch.tolist() for batch in self._cut(rows[order])]
+        batches = list(self._cut(rows[order]))  # views of one array: numbers as Python has them take five times as much
         random.shuffle(batches)
         whole = len(batches) - len(batches) % self.multiple
         return batches[: whole or len(batches)]

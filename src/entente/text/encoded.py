@@ -11,6 +11,7 @@ import numpy.typing as npt
 from entente.errors import EntenteError
 
 _BLOCK = 1 << 20  # offsets read at a time
+_LONGEST = int(np.iinfo(np.uint16).max)  # ids of a sentence: lengths are kept in memory, of every sentence
 
 
 def paths(stem: Path) -> tuple[Path, Path]:
@@ -31,9 +32,9 @@ def _numbers(path: Path, *, is_mapped: bool) -> npt.NDArray[Any]:
     return found
 
 
-def _lengths(path: Path, offsets: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+def _lengths(path: Path, offsets: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
     """Return what lies between the offsets of a file, reading it: a page of a map counts as memory of ours."""
-    lengths = np.empty(max(0, len(offsets) - 1), np.int32)
+    lengths = np.empty(max(0, len(offsets) - 1), np.uint16)
     if not len(offsets) or offsets[0] or not isinstance(offsets, np.memmap):
         raise _damaged(path)
     for start in range(0, len(lengths), _BLOCK):
@@ -41,6 +42,8 @@ def _lengths(path: Path, offsets: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         between = np.diff(np.fromfile(path, offsets.dtype, _BLOCK + 1, offset=first))
         if (between < 0).any():
             raise _damaged(path)
+        if (between > _LONGEST).any():
+            raise EntenteError(f"{path}: a sentence has {between.max()} ids, more than {_LONGEST}: leave it out")
         lengths[start : start + _BLOCK] = between
     return lengths
 
@@ -52,7 +55,7 @@ def _damaged(path: Path) -> EntenteError:
 class Encoded(Sequence[npt.NDArray[Any]]):
     """The rows that `encode` wrote at `stem`, read from disk as they are asked for.
 
-    `lengths` (N,) int32 counts each sentence's ids, EOS among them. Raises EntenteError where the files are
+    `lengths` (N,) uint16 counts each sentence's ids, EOS among them. Raises EntenteError where the files are
     missing or do not belong together.
     """
 
@@ -61,7 +64,7 @@ class Encoded(Sequence[npt.NDArray[Any]]):
         self.stem = stem
         ids_path, offsets_path = paths(stem)
         offsets = _numbers(offsets_path, is_mapped=True)
-        self.lengths: npt.NDArray[np.int32] = _lengths(offsets_path, offsets)
+        self.lengths: npt.NDArray[np.uint16] = _lengths(offsets_path, offsets)
         self._offsets: npt.NDArray[np.int64] = np.asarray(offsets)
         # An empty file cannot be mapped. A view of the map as a plain array is cut into five times as fast.
         self._ids: npt.NDArray[Any] = np.asarray(_numbers(ids_path, is_mapped=bool(self._offsets[-1])))
