@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from entente.service.app import MOST_BYTES, names
 from entente.translator import Translator
 from tests.conftest import SENTENCES
 
+MANY = 40  # more than can be answered while the server ends
 ENTENTE = [sys.executable, "-m", "entente.cli"]
 
 
@@ -144,3 +145,26 @@ def test_the_command_serves_until_ctrl_c_and_says_where(model_folder: Path) -> N
         assert re.search(rf"error: cannot serve at 127.0.0.1, port {found[2]} .*--port", taken.stderr)
         os.kill(process.pid, signal.SIGINT)
         assert process.wait(30) == 0
+
+
+def test_who_still_waits_when_it_is_asked_to_end_is_told(model_folder: Path) -> None:
+    command = [*ENTENTE, "serve", "--model", str(model_folder), "--device", "cpu", "--port", "0"]
+    long = {"sentences": ["cat dog " * 12] * 60}
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        ThreadPoolExecutor(MANY) as askers,
+    ):
+        assert process.stdout is not None
+        url = process.stdout.readline().split(" ")[0]
+        replies = [askers.submit(requests.post, f"{url}translate", json=long, timeout=60) for _ in range(MANY)]
+        next(as_completed(replies)).result()  # the others wait
+        os.kill(process.pid, signal.SIGINT)
+        wait(replies)
+        _, err = process.communicate(timeout=60)
+    # Whose call was not yet taken has no answer.
+    answers = [reply.result() for reply in replies if not isinstance(reply.exception(), requests.ConnectionError)]
+    assert process.returncode == 0
+    assert {answer.status_code for answer in answers} == {200, 503}
+    told = {answer.json()["error"] for answer in answers if answer.status_code == 503}
+    assert told == {"the server was asked to end: ask again later"}
+    assert "Traceback" not in err

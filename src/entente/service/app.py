@@ -1,6 +1,7 @@
 """The service over HTTP: the attention page, translations as JSON, and what page and programs ask for."""
 
 import socket
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -84,6 +85,7 @@ def app(models: Sequence[Shown], sentences: Sequence[str], hosts: Sequence[str])
     )
     made.add_middleware(_Bounded)
     made.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    made.add_middleware(_Ended)
     for kind in (EntenteError, RequestValidationError, HTTPException):
         made.add_exception_handler(kind, _told)
 
@@ -150,6 +152,29 @@ class _Bounded:
             return message
 
         await self._app(scope, counted, send)
+
+
+class _Ended:
+    """Tells who still waits when the server ends, in place of a traceback for each."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_answered = False
+
+        async def noted(message: Message) -> None:
+            nonlocal is_answered
+            is_answered = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except CancelledError:
+            if scope["type"] != "http":
+                raise
+            if not is_answered:
+                await JSONResponse({"error": "the server was asked to end: ask again later"}, 503)(scope, receive, send)
 
 
 def _listening(host: str, port: int) -> socket.socket:
