@@ -59,6 +59,14 @@ def test_an_empty_text_gives_an_empty_sequence(model: Path, tmp_path: Path) -> N
     assert list(Encoded(tmp_path / "empty")) == []
 
 
+def test_what_lies_behind_the_offsets_is_not_read(tmp_path: Path) -> None:
+    np.save(tmp_path / "text.offsets.npy", np.array([0, 3, 5]))
+    np.save(tmp_path / "text.ids.npy", np.arange(5, dtype=np.uint16))
+    with (tmp_path / "text.offsets.npy").open("ab") as file:
+        file.write(b"\x09" * 8)
+    assert [row.tolist() for row in Encoded(tmp_path / "text")] == [[0, 1, 2], [3, 4]]
+
+
 def test_a_sentence_whose_length_cannot_be_kept_is_named(tmp_path: Path) -> None:
     np.save(tmp_path / "text.offsets.npy", np.array([0, 3, 70_003]))
     np.save(tmp_path / "text.ids.npy", np.zeros(70_003, np.uint16))

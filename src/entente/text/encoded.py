@@ -39,7 +39,8 @@ def _lengths(path: Path, offsets: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
         raise _damaged(path)
     for start in range(0, len(lengths), _BLOCK):
         first = offsets.offset + start * offsets.itemsize
-        between = np.diff(np.fromfile(path, offsets.dtype, _BLOCK + 1, offset=first))
+        many = min(_BLOCK + 1, len(offsets) - start)  # the file may hold more than it says
+        between = np.diff(np.fromfile(path, offsets.dtype, many, offset=first))
         if (between < 0).any():
             raise _damaged(path)
         if (between > _LONGEST).any():
