@@ -163,9 +163,10 @@ def test_numbers_that_are_no_rows_are_refused(tmp_path: Path, part: str, numbers
         Encoded(tmp_path / "train")
 
 
-def test_a_header_that_does_not_end_is_damaged(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("told", "instead"), [(b"(2,), }", b"(2,(, }"), (b"'<i8'", b"'<,8'")])
+def test_a_header_that_cannot_be_read_is_damaged(tmp_path: Path, told: bytes, instead: bytes) -> None:
     np.save(tmp_path / "train.offsets.npy", np.array([0, 4]))
     file = tmp_path / "train.offsets.npy"
-    file.write_bytes(file.read_bytes().replace(b"(2,), }", b"(2,(, }"))
+    file.write_bytes(file.read_bytes().replace(told, instead))
     with pytest.raises(EntenteError, match=r"offsets\.npy is damaged"):
         Encoded(tmp_path / "train")

@@ -27,7 +27,7 @@ def _numbers(path: Path, *, is_mapped: bool) -> npt.NDArray[Any]:
             raise ValueError(f"{found.ndim} dimensions of {found.dtype}")
     except FileNotFoundError as error:
         raise EntenteError(f"{path} is missing: `dvc repro encode` makes it") from error
-    except (ValueError, EOFError, OverflowError, MemoryError, TokenError) as error:
+    except (ValueError, EOFError, OverflowError, MemoryError, TokenError, SyntaxError) as error:
         raise EntenteError(f"{path} is damaged ({error}): `dvc repro -f encode` makes it anew") from error
     return found
 
