@@ -120,7 +120,6 @@ def _parts(size: str, accumulate: int) -> Parts:
     def step() -> None:
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         adam.step()
-        adam.zero_grad()
 
     def add_up() -> None:
         distributed.all_reduce(flat)
@@ -131,6 +130,7 @@ def _parts(size: str, accumulate: int) -> Parts:
             with whole.no_sync() if number + 1 < share else nullcontext():
                 whole().backward()
         step()
+        adam.zero_grad()
 
     found = {"batch": _seconds(batch), "step": _seconds(step), "sum": _seconds(add_up), "update": _seconds(update)}
     return Parts(processes=processes, gradients=flat.numel() * flat.element_size(), **found)
