@@ -103,7 +103,10 @@ def _lengths(one: Reached) -> Section:
 
 
 def _runs(reached: Sequence[Reached]) -> Section:
-    text = "Minutes are of training, without validation. Where a run did not record them the cells are empty."
+    text = (
+        "Minutes are of training, without validation, by the clock, on machines that did other work beside or stood "
+        "still meanwhile. Where a run did not record them the cells are empty."
+    )
     header = ["recipe", "network", "seed", "test set", *SCORES.values(), "million target pieces", "minutes"]
     rows = [
         [
