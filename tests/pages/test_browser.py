@@ -11,6 +11,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
 
 from entente.decoding.translator import Translator
 from entente.evaluation import dissection
@@ -255,6 +256,7 @@ def test_the_search_is_a_tree_and_stays_open(opened: Chrome) -> None:
         return all_of(opened, ".model:first-child details")
 
     search()[0].find_element(By.CSS_SELECTOR, "summary").click()
+    WebDriverWait(opened, 20).until(lambda page: all_of(page, ".tree text.best"))  # what opens is drawn a moment later
     best = [node.text for node in all_of(opened, ".tree text.best")]
     assert best[-1] == "⟨end⟩"
     assert len(all_of(opened, ".tree path.best")) == len(best) - 1
@@ -263,7 +265,7 @@ def test_the_search_is_a_tree_and_stays_open(opened: Chrome) -> None:
     opened.find_element(By.CSS_SELECTOR, "input[value=heat]").click()
     assert search()[0].get_attribute("open")
     search()[1].find_element(By.CSS_SELECTOR, "summary").click()
-    assert len(all_of(opened, ".model:first-child figure canvas")) == 2
+    WebDriverWait(opened, 20).until(lambda page: len(all_of(page, ".model:first-child figure canvas")) == 2)
     assert len(all_of(opened, ".model:last-child details")) == 1  # it has no positions
 
 
