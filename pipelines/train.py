@@ -146,8 +146,8 @@ def train(mark: str, checkpoints: Path, machine: Machine, *, leads: bool) -> Non
     network = build(read("model"), len(subwords))
     updates = machine.limit_updates or training["updates"]
     resume = checkpoints.exists()  # they are forgotten when a training has ended
+    checkpoints.mkdir(exist_ok=True)  # before there is a run: who is killed as it is made finds it again
     with open_runs().train(*identity(mark), tags(), resume=resume) as run:
-        checkpoints.mkdir(exist_ok=True)
         curves = Curves(checkpoints / "curves.jsonl") if leads else None
         run.metrics({"parameters": sum(weight.numel() for weight in network.parameters())}, step=0)
         note_data(run, "train", context="training", rows=data.pairs)

@@ -3,8 +3,10 @@
 import json
 import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,22 @@ def is_writing(repository: Repository) -> bool:
     """Say whether the first of the training's outs is being written, or was just now: nobody looks all the time."""
     artifacts = repository.folder / "artifacts"
     return bool(list(artifacts.glob(".model.*"))) or (artifacts / "model" / "weights.safetensors").exists()
+
+
+def is_tracked(repository: Repository) -> bool:
+    """Say whether the tracking store has a run."""
+    try:
+        with closing(sqlite3.connect(f"file:{repository.folder}/mlflow.db?mode=ro", uri=True)) as store:
+            return bool(store.execute("SELECT 1 FROM runs").fetchall())
+    except sqlite3.OperationalError:
+        return False  # no store yet, or no tables
+
+
+def test_killed_as_its_run_is_made_a_training_goes_on_in_it(again: Repository, tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    assert strike(again, "train", is_tracked, log)
+    again.finish("train", log)
+    assert the_run(again).info.status == "FINISHED"
 
 
 def test_killed_in_training_in_writing_outs_and_in_evaluation_it_makes_the_same_bytes(
