@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from entente.errors import EntenteError
 from entente.evaluation.comparison import BASELINE, detectable
 from entente.fingerprint import fingerprint
+from entente.text.parallel import processors
 from entente.tracking.runs import KIND, PARENT_VARIABLE, Run
 from entente.tracking.store import AwayError, root
 from pipelines.compose import CONF, check, compose, plain
@@ -55,7 +56,7 @@ def at_once(settings: Any) -> int:
     if settings.launcher.get("array_parallelism"):
         return int(settings.launcher.array_parallelism)
     jobs = int(settings.launcher.get("n_jobs") or 1)
-    return min(jobs, _cores()) if jobs > 0 else _cores()
+    return min(jobs, processors()) if jobs > 0 else processors()
 
 
 def threads(settings: Any) -> str:
@@ -63,7 +64,7 @@ def threads(settings: Any) -> str:
 
     Without a scheduler who gives some, the cores are shared out among the jobs.
     """
-    given = settings.launcher.get("cpus_per_task") or max(1, _cores() // at_once(settings))
+    given = settings.launcher.get("cpus_per_task") or max(1, processors() // at_once(settings))
     return os.environ.get("OMP_NUM_THREADS") or str(given)
 
 
@@ -75,10 +76,6 @@ def seconds(settings: Any) -> float:
     if not isinstance(minutes, int | float) or not minutes > 0:
         raise EntenteError(f"hydra.callbacks.sweep.job_minutes is {minutes}: give a number above 0, or null for none")
     return 60.0 * minutes
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def plan(overrides: Sequence[str], conf: Path) -> list[Job]:
