@@ -146,7 +146,8 @@ def train(mark: str, checkpoints: Path, machine: Machine, *, leads: bool) -> Non
     network = build(read("model"), len(subwords))
     updates = machine.limit_updates or training["updates"]
     resume = checkpoints.exists()  # they are forgotten when a training has ended
-    checkpoints.mkdir(exist_ok=True)  # before there is a run: who is killed as it is made finds it again
+    if leads:  # before there is a run: who is killed as it is made finds it again
+        checkpoints.mkdir(exist_ok=True)
     with open_runs().train(*identity(mark), tags(), resume=resume) as run:
         curves = Curves(checkpoints / "curves.jsonl") if leads else None
         run.metrics({"parameters": sum(weight.numel() for weight in network.parameters())}, step=0)
