@@ -38,7 +38,8 @@ class Kill:
     """A kill: the stage, whether it ran itself (or DVC alone, before or after it), and what a training had to repeat.
 
     `updates` are those that were logged when it came, `repeated` those that were made again; `anew` is True where the
-    training had ended, and its checkpoints were forgotten, before DVC had taken notice.
+    training had ended, and its checkpoints were forgotten, before DVC had taken notice; `mended` are DVC's own files
+    that had to be put right by hand.
     """
 
     stage: str
@@ -46,6 +47,7 @@ class Kill:
     updates: int = 0
     repeated: int | None = None
     anew: bool = False
+    mended: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -155,6 +157,8 @@ def strike(repository: Repository, stage: str, moment: Moment, log: Path) -> Kil
     if process.returncode == 0:
         return None
     found = Kill(running or stage, running is not None)
+    if repository.dvc:
+        found.mended = repository.mend()
     if found.stage == "train":
         found.updates = updates(repository)
         found.anew = drawn(log)[-1:] == [UPDATES] and not found.updates
@@ -210,7 +214,15 @@ def soak(folder: Path, times: int, seed: int, *, dvc: bool) -> list[Round]:
 
 def rows(rounds: Sequence[Round]) -> list[list[str]]:
     """Return the table: of each stage its kills, how many met DVC alone, what was repeated, and whether all is well."""
-    header = ["stage", "kills", "of DVC alone", "updates made again", "trained anew", "same bytes"]
+    header = [
+        "stage",
+        "kills",
+        "of DVC alone",
+        "DVC's files mended",
+        "updates made again",
+        "trained anew",
+        "same bytes",
+    ]
     found = [header]
     for stage in STAGES[1:]:
         ours = [(one, not round_.different) for round_ in rounds for one in round_.kills if one.stage == stage]
@@ -218,5 +230,6 @@ def rows(rounds: Sequence[Round]) -> list[list[str]]:
         repeated = f"{sum(again)} in all, {max(again)} at most" if again else ""
         alone, anew = sum(not one.working for one, _ in ours), sum(one.anew for one, _ in ours)
         same = "yes" if all(well for _, well in ours) else "NO"
-        found.append([stage, str(len(ours)), str(alone), repeated, str(anew), same])
+        mended = sum(len(one.mended) for one, _ in ours)
+        found.append([stage, str(len(ours)), str(alone), str(mended), repeated, str(anew), same])
     return found

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -9,11 +10,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
+import yaml
 from omegaconf import OmegaConf
 
 from entente.errors import EntenteError
@@ -23,6 +26,7 @@ from pipelines.compose import CONF, compose
 COPIED = ("data/grammar", CONF, "src", "pipelines", "dvc.yaml", ".dvcignore", ".gitignore")
 STAGES = ("compose", "download", "prepare", "learn_subwords", "encode", "train", "evaluate", "register")
 OUTS = ("data", "artifacts")
+LOCKS, NOTED = ".dvc/tmp/rwlock", "dvc.lock"  # DVC writes both in place: killed meanwhile, half of one is there
 UNSTEADY = ("system/", "decode/", "train/tokens_per_second")  # figures that tell of the machine
 
 Points = dict[str, dict[int, list[float]]]  # of a run: values by figure and step
@@ -73,7 +77,10 @@ class Repository:
         """Run a stage to its end; return the seconds. Raises EntenteError where it fails."""
         started = time.monotonic()
         self.wait(self.start(stage, log), stage, log)
-        return time.monotonic() - started
+        seconds = time.monotonic() - started
+        if self.dvc:
+            self._git("add", NOTED)  # as one commits it: what `mend` goes back to
+        return seconds
 
     def wait(self, process: "subprocess.Popen[bytes]", stage: str, log: Path) -> None:
         """Wait for a stage that was started. Raises EntenteError where it fails."""
@@ -85,6 +92,34 @@ class Repository:
         if status:
             said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
             raise EntenteError(f"{stage} ended with status {status} in {self.folder}, which it must not:\n{said}")
+
+    def mend(self) -> list[str]:
+        """Put right what DVC was killed in the middle of writing, as docs/reliability.md says to; name these files.
+
+        Locks are removed: what a killed process held is free. Of stages, what was noted when one last ended is taken.
+        """
+        mended = []
+        locks, noted = self.folder / LOCKS, self.folder / NOTED
+        if locks.exists() and _read(locks, json.loads) is None:
+            locks.unlink()
+            mended.append(LOCKS)
+        if noted.exists() and not _stages(_read(noted, yaml.safe_load)) >= self._noted_before():
+            if self._noted_before():
+                self._git("checkout", "--quiet", NOTED)
+            else:
+                noted.unlink()
+            mended.append(NOTED)
+        return mended
+
+    def _noted_before(self) -> set[str]:
+        return _stages(yaml.safe_load(self._git("show", f":{NOTED}"))) if self._git("ls-files", NOTED) else set()
+
+    def _git(self, *words: str) -> str:
+        command = ["git", *words]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment(), stdout=subprocess.PIPE, check=True, text=True
+        )
+        return done.stdout
 
     def outs(self) -> dict[str, str]:
         """Return the sha256 of every file under data/ and artifacts/."""
@@ -114,6 +149,19 @@ class Repository:
                         points.setdefault(name, {}).setdefault(point.step, []).append(point.value)
             found.append(points)
         return found
+
+
+def _read(file: Path, parse: Callable[[str], Any]) -> Any:
+    """Return what a file holds; None where it is nothing whole."""
+    try:
+        return parse(file.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError):
+        return None
+
+
+def _stages(noted: Any) -> set[str]:
+    stages = noted.get("stages") if isinstance(noted, dict) else None
+    return set(stages) if isinstance(stages, dict) else set()
 
 
 def _is_draft(place: Path) -> bool:

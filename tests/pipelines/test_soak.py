@@ -13,10 +13,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from entente.errors import EntenteError
 from pipelines import compose, download, encode, evaluate, learn_subwords, prepare, register, soak, train
 from pipelines.soaks import kills
 from pipelines.soaks.kills import EVERY, OPTIONS, Kill, Round, Undisturbed, at_update, once_there, strike
-from pipelines.soaks.repository import STAGES, Repository
+from pipelines.soaks.repository import LOCKS, NOTED, STAGES, Repository
 from tests.pipelines.conftest import stand_in
 from tests.pipelines.thimble import ROOT
 
@@ -101,6 +102,26 @@ def test_killed_in_training_in_writing_outs_and_in_evaluation_it_makes_the_same_
     assert not list(undisturbed[1].differences(repository, 1))
 
 
+@pytest.mark.parametrize(
+    ("name", "torn"), [(LOCKS, ""), (NOTED, "schema: '2.0'\nstages:\n  compose:\n    cmd: 'pyt"), (NOTED, "")]
+)
+def test_dvc_killed_as_it_writes_a_file_in_place_goes_on_once_that_is_put_right(
+    tmp_path: Path, name: str, torn: str
+) -> None:
+    repository, log = Repository(tmp_path / "killed", dvc=True), tmp_path / "log.txt"
+    repository.furnish(ROOT, OPTIONS)
+    repository.finish("compose", log)
+    noted = (repository.folder / NOTED).read_bytes()
+    assert repository.mend() == []
+    (repository.folder / name).write_text(torn)
+    if torn or name == LOCKS:  # of an empty list of stages DVC says nothing
+        with pytest.raises(EntenteError, match=rf"(?s)status \d+.*{Path(name).name}"):
+            repository.finish("compose", log)
+    assert repository.mend() == [name]
+    repository.finish("compose", log)
+    assert (repository.folder / NOTED).read_bytes() == noted
+
+
 def test_a_table_tells_what_was_killed_and_what_it_cost(
     undisturbed: tuple[Repository, Undisturbed],
     tmp_path: Path,
@@ -114,8 +135,8 @@ def test_a_table_tells_what_was_killed_and_what_it_cost(
     with pytest.raises(SystemExit, match=r"not as in an undisturbed pipeline: artifacts/evaluation/test\.tsv"):
         soak.main()
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["train", "2", "1", "10", "in", "all,", "10", "at", "most", "1", "yes"] in rows
-    assert ["evaluate", "1", "0", "0", "NO"] in rows
+    assert ["train", "2", "1", "0", "10", "in", "all,", "10", "at", "most", "1", "yes"] in rows
+    assert ["evaluate", "1", "0", "0", "0", "NO"] in rows
     assert json.loads((tmp_path / "kills.json").read_text())["found"][0]["kills"][1]["repeated"] == 10
 
 
