@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from entente.errors import EntenteError
+from entente.model.maps import linear
 
 SIZES = {  # as the peers of the literature have them
     "tiny": ("model=tiny", "model/dropout=strong"),
@@ -105,10 +106,14 @@ def operations(work: Callable[[], float]) -> float:
     """Return the floating-point operations of the products in a unit of work."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the counter sees its own thread alone
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.mkldnn._linear_pointwise: _of_a_map}) as counter:
         done = work()
     torch.set_num_threads(threads)
     return counter.get_total_flops() / done
+
+
+def _of_a_map(x: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * x[0] * x[1] * weight[0]
 
 
 def matrix_rate(device: str, precision: str) -> float:
@@ -117,7 +122,7 @@ def matrix_rate(device: str, precision: str) -> float:
 
     def work() -> float:
         for _ in range(5):
-            torch.mm(a, b)
+            linear(a, b)
         return 5 * 2.0 * SQUARE**3
 
     return max(windows(work, rounds=5, device=device))

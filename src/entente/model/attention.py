@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from entente.model.maps import Map
 from entente.model.masks import Causal, Mask, laid_out
 from entente.model.positions import NoPositions
 
@@ -129,8 +130,8 @@ class SelfAttention(nn.Module):
     def __init__(self, *, width: int, heads: int, core: AttentionCore) -> None:
         super().__init__()
         self.heads, self.core = heads, core
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.qkv = Map(width, 3 * width)
+        self.out = Map(width, width)
         # Three square maps in one matrix: each is initialised as such (Glorot and Bengio 2010).
         for weight in self.qkv.weight.chunk(3):
             nn.init.xavier_uniform_(weight)
@@ -162,9 +163,9 @@ class CrossAttention(nn.Module):
     def __init__(self, *, width: int, heads: int, core: AttentionCore) -> None:
         super().__init__()
         self.heads, self.core = heads, core
-        self.q = nn.Linear(width, width)
-        self.kv = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
+        self.q = Map(width, width)
+        self.kv = Map(width, 2 * width)
+        self.out = Map(width, width)
         for weight in (self.q.weight, *self.kv.weight.chunk(2)):
             nn.init.xavier_uniform_(weight)
         _reset(self.out, self.q.bias, self.kv.bias)
@@ -186,7 +187,7 @@ def _join(heads: Tensor) -> Tensor:
     return heads.transpose(1, 2).flatten(2)  # (B, H, T, K) -> (B, T, D)
 
 
-def _reset(out: nn.Linear, *biases: Tensor) -> None:
+def _reset(out: Map, *biases: Tensor) -> None:
     nn.init.xavier_uniform_(out.weight)
     for bias in (out.bias, *biases):
         nn.init.zeros_(bias)

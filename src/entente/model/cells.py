@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from entente.model.maps import Map
+
 Kept = tuple[Tensor, ...]  # what a cell hands itself from word to word, (B, D) each; others see the first
 
 
@@ -21,8 +23,8 @@ class Cell(nn.Module, ABC):
     def __init__(self, *, inputs: int, width: int) -> None:
         super().__init__()
         self.width = width
-        self.into = nn.Linear(inputs, self.gates * width)
-        self.over = nn.Linear(width, self.gates * width)
+        self.into = Map(inputs, self.gates * width)
+        self.over = Map(width, self.gates * width)
         _initialise(self.into.weight, self.over.weight, self.into.bias, self.over.bias)
 
     @abstractmethod

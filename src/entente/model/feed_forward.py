@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from entente.model.dropout import Dropout
+from entente.model.maps import Map
 
 
 class FeedForward(nn.Module, ABC):
@@ -75,8 +76,8 @@ class SwiGLU(FeedForward):
         return self.out(self.dropout(F.silu(self.gate(x)) * self.into(x)))  # hidden: (B, T, 2F/3)
 
 
-def _linear(inputs: int, outputs: int) -> nn.Linear:
-    linear = nn.Linear(inputs, outputs)
+def _linear(inputs: int, outputs: int) -> Map:
+    linear = Map(inputs, outputs)
     nn.init.xavier_uniform_(linear.weight)
     nn.init.zeros_(linear.bias)
     return linear

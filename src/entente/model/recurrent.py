@@ -14,6 +14,7 @@ from entente.errors import EntenteError
 from entente.model.cache import SharedSource
 from entente.model.cells import CELLS, READERS, Cell, Kept
 from entente.model.dropout import Dropout
+from entente.model.maps import Map
 from entente.model.recurrent_attention import RECURRENT_ATTENTIONS, RecurrentAttention
 from entente.model.seq2seq import Layers, Length, Seq2Seq, Vocabulary, Width
 from entente.options import Option, Share, choose
@@ -64,9 +65,9 @@ class RecurrentDecoder(nn.Module):
         super().__init__()
         self.dropout, self.cross_attention = Dropout(dropout), attention
         self.cells = cast("Sequence[Cell]", nn.ModuleList(cell(inputs=width, width=width) for _ in range(layers)))
-        self.feed = nn.Linear(width, self.cells[0].gates * width, bias=False)
-        self.begin = nn.Linear(width, layers * self.cells[0].keeps * width)
-        self.out = nn.Linear(2 * width, width)
+        self.feed = Map(width, self.cells[0].gates * width, bias=False)
+        self.begin = Map(width, layers * self.cells[0].keeps * width)
+        self.out = Map(2 * width, width)
         for linear, maps in (
             (self.feed, self.cells[0].gates),
             (self.begin, layers * self.cells[0].keeps),
@@ -93,7 +94,7 @@ class RecurrentDecoder(nn.Module):
         return torch.stack(outputs, dim=1), state
 
     def _read(self, gates: Tensor, state: RecurrentState) -> RecurrentState:
-        x = torch.addmm(gates, state.output, self.feed.weight.t())
+        x = gates + self.feed(state.output)
         cells = [self.cells[0](x, state.cells[0])]
         for cell, kept in zip(self.cells[1:], state.cells[1:], strict=True):
             cells.append(cell(cell.into(self.dropout(cells[-1][0])), kept))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor, nn
 
 from entente.model.attention import Additive, AttentionCore, DotProduct
+from entente.model.maps import Map
 
 
 class RecurrentAttention(nn.Module, ABC):
@@ -80,9 +81,9 @@ class AdditiveAttention(GeneralAttention):
         return self.to_query(h)
 
 
-def square(width: int) -> nn.Linear:
+def square(width: int) -> Map:
     """Return a map (..., D) -> (..., D) without a bias (Glorot and Bengio 2010)."""
-    linear = nn.Linear(width, width, bias=False)
+    linear = Map(width, width, bias=False)
     nn.init.xavier_uniform_(linear.weight)
     return linear
 

@@ -6,10 +6,11 @@ Alphabet: B batch, S source length, T target length, D model width, H heads, K w
 from abc import ABC, abstractmethod
 from typing import Annotated, Any, Generic, Protocol, Self
 
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import TypeVar
+
+from entente.model.maps import linear
 
 
 class State(Protocol):
@@ -69,7 +70,7 @@ class Seq2Seq(nn.Module, ABC, Generic[StateT]):
 
     def score(self, x: Tensor) -> Tensor:
         """Score every word of the vocabulary: x (..., D) -> logits (..., V)."""
-        return F.linear(x, self.embedding.weight)
+        return linear(x, self.embedding.weight)
 
     def decode(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
         """Read the target and score its next words: tgt_in (B, T) int64 -> logits (B, T, V)."""

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from entente.model.maps import linear
 from entente.options import Share
 
 Weight = Annotated[float, Field(ge=0)]
@@ -84,7 +85,7 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
             rows = max(1, LOGITS // len(table) // copies) if kind == "cpu" else words
             for start in range(0, words, rows):
                 part = slice(start, start + rows)
-                logits = (x[:, part] @ narrow.t()).float()  # (C, R, V)
+                logits = linear(x[:, part], narrow).float()  # (C, R, V)
                 top = logits.amax(2)
                 p = logits.softmax(2)
                 torch.sub(top, p.amax(2).log(), out=lse[:, part])  # the likeliest word's share says what all sum up to
@@ -92,8 +93,8 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
                     divergence, p = _agreement(logits - lse[:, part, None], p, agreement)
                     loss += (divergence * weights[:, part]).sum()
                 p = p.to(low)
-                grad_x[:, part] = p @ narrow
-                grad_table += p.flatten(0, 1).t() @ weighted[:, part].flatten(0, 1).to(low)
+                grad_x[:, part] = linear(p, narrow.t())
+                grad_table += linear(p.flatten(0, 1).t(), weighted[:, part].flatten(0, 1).to(low).t())
             loss += ((lse - (wide * towards).sum(2)) * weights).sum()
             grad_x = (grad_x - towards) * weights[..., None]
             grad_table.index_add_(0, targets.flatten(), weighted.flatten(0, 1), alpha=smoothing - 1)

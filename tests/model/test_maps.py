@@ -1,0 +1,72 @@
+"""Linear maps are the same, whichever library multiplies."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from entente.model import maps
+from entente.model.maps import ROWS, Map, linear
+
+SHAPES = [(7, 9, 32), (ROWS, 32), (ROWS - 1, 32), (3, 0, 32), (1, 32), (32,)]
+
+
+@pytest.fixture(params=[True, False])
+def onednn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether oneDNN is to be used, on any processor."""
+    use = bool(request.param)
+    monkeypatch.setattr(maps, "onednn_is_faster", lambda: use)
+    return use
+
+
+def gradients(x: Tensor, weight: Tensor, bias: Tensor | None, upstream: Tensor) -> list[Tensor]:
+    leaves = [x, weight] + ([bias] if bias is not None else [])
+    return list(torch.autograd.grad(linear(x, weight, bias), leaves, upstream))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.usefixtures("onednn")
+def test_values_and_gradients_are_those_of_double_precision(shape: tuple[int, ...], biased: bool) -> None:
+    x, weight = torch.randn(shape, requires_grad=True), torch.randn(24, 32, requires_grad=True)
+    bias = torch.randn(24, requires_grad=True) if biased else None
+    upstream = torch.randn(*shape[:-1], 24)
+    exact = [None if tensor is None else tensor.detach().double().requires_grad_() for tensor in (x, weight, bias)]
+    y = F.linear(*exact)  # type: ignore[arg-type]
+    torch.testing.assert_close(linear(x, weight, bias), y.float(), rtol=1e-5, atol=1e-5)
+    wanted = torch.autograd.grad(y, [tensor for tensor in exact if tensor is not None], upstream.double())
+    for ours, theirs in zip(gradients(x, weight, bias, upstream), wanted, strict=True):
+        torch.testing.assert_close(ours, theirs.float(), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.usefixtures("onednn")
+def test_tensors_may_be_views_that_lie_otherwise_in_memory() -> None:
+    x, weight = torch.randn(32, 40).t(), torch.randn(32, 48)[:, ::2].t()
+    torch.testing.assert_close(linear(x, weight), (x.double() @ weight.t().double()).float(), rtol=1e-5, atol=1e-5)
+    x, upstream = x.requires_grad_(), torch.randn(24, 1).expand(24, 40).t()
+    (ours,) = torch.autograd.grad(linear(x, weight), [x], upstream)
+    torch.testing.assert_close(ours, upstream @ weight, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.usefixtures("onednn")
+def test_only_what_is_asked_for_is_computed() -> None:
+    x, layer = torch.randn(40, 32), Map(32, 24).requires_grad_(False)
+    assert not layer(x).requires_grad
+    with torch.inference_mode():
+        assert layer(x).is_inference()
+    layer.bias.requires_grad_()
+    layer(x).sum().backward()
+    assert layer.weight.grad is None
+    torch.testing.assert_close(layer.bias.grad, torch.full((24,), 40.0))
+
+
+def test_what_is_not_single_precision_on_a_cpu_is_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maps, "onednn_is_faster", lambda: True)
+    x, layer = torch.randn(40, 32), Map(32, 24)
+    assert maps.is_ours(x, layer.weight)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not maps.is_ours(x, layer.weight)
+        assert layer(x).dtype == torch.bfloat16
+    assert not maps.is_ours(x.double(), layer.double().weight)
+    assert layer(x.double()).dtype == torch.float64
+    assert not maps.is_ours(x.to("meta"), layer.float().to("meta").weight)
