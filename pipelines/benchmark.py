@@ -14,13 +14,15 @@ from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from entente.errors import for_people
+from entente.errors import EntenteError, for_people
 from entente.evaluation import speed_figures as figures
 from entente.evaluation.report import columns, write_json
+from entente.model import weights
 from entente.tracking.runs import KIND
 from entente.tracking.store import root
 from entente.tracking.system import machine
@@ -57,6 +59,9 @@ def main() -> None:
             task.add_argument("--without", nargs="+", default=[], choices=WITHOUT, help="ours again, without these")
         else:
             task.add_argument("--beams", nargs="+", type=int, default=[1, 5])
+            task.add_argument(
+                "--model", type=Path, help="folder of trained weights (no --sizes): as long as it comes, and scored"
+            )
     compared = tasks.add_parser("networks", help="the baseline against the RNNs, or other experiments")
     compared.add_argument("experiments", nargs="*", default=list(networks.NETWORKS))
     grown = tasks.add_parser("growth", help="time and memory by the amount of work")
@@ -84,13 +89,20 @@ def cases(arguments: argparse.Namespace) -> list[Case]:
     """Return what to time, system by system: others train in float32, and the yardstick writes greedily."""
     job = Job("", plain(compose([f"recipe={arguments.recipe}"], root() / CONF)))
     job.prepare({})
-    asked = {"tokens": 1024, "accumulate": 1, "precisions": ["fp32"], "beams": [1], "without": [], **vars(arguments)}
+    given = {"tokens": 1024, "accumulate": 1, "precisions": ["fp32"], "beams": [1], "without": [], "model": None}
+    asked: dict[str, Any] = given | vars(arguments)
+    model = ""
+    if asked["model"]:
+        if unable := sorted({"torch", "marian"} & set(asked["systems"])):
+            raise EntenteError(f"{' and '.join(unable)} cannot read our weights: leave --model or these --systems out")
+        weights.read_config(asked["model"])
+        model, asked["sizes"] = str(asked["model"].resolve()), ["trained"]
     found = []
     for system, size, precision, beam in product(asked["systems"], asked["sizes"], asked["precisions"], asked["beams"]):
         if (system == "entente" or precision == "fp32") and not (system == "torch" and beam > 1):
             shape = {"task": asked["task"], "system": system, "size": size, "precision": precision, "beam": beam}
             where = {name: asked[name] for name in ("device", "recipe", "tokens", "accumulate")}
-            found.append(Case(**shape, **where, prepared=str(job.shared)))
+            found.append(Case(**shape, **where, prepared=str(job.shared), model=model))
     ours = [case for case in found if case.system == "entente" and case.precision == "fp32"]
     return found + [replace(case, without=what) for case in ours for what in asked["without"]]
 
@@ -124,9 +136,21 @@ def report(task: str, timings: Mapping[Case, Sequence[Timing]]) -> None:
                 "" if found[0].real is None else f"{100 * found[0].real:.1f}%",
                 f"{100 * share:.0f}%" if share else "",
                 f"{max(timing.memory for timing in found):,.0f}",
+                "" if found[0].bleu is None else f"{found[0].bleu:.1f}",
             ]
         )
-    header = [task, UNITS[task], "from - to", "of ours in fp32", "no padding", "of the product rate", "peak MiB"]
+    header = [
+        task,
+        UNITS[task],
+        "from - to",
+        "of ours in fp32",
+        "no padding",
+        "of the product rate",
+        "peak MiB",
+        "BLEU",
+    ]
+    if not any(row[-1] for row in rows):
+        header, rows = header[:-1], [row[:-1] for row in rows]
     print("\n".join(columns([header, *rows])))
     folder = root() / FOLDER / "benchmarks"
     written = [asdict(case) | {"timings": [asdict(timing) for timing in found]} for case, found in timings.items()]

@@ -48,6 +48,7 @@ class Case:
     accumulate: int  # batches of an update
     beam: int
     without: str = ""  # one of the things that make ours fast
+    model: str = ""  # folder of trained weights; else weights are random, and translations forced to one length
 
     @property
     def folder(self) -> Path:
@@ -68,6 +69,7 @@ class Timing:
     real: float | None  # share of computed positions that are no padding; None where they are not counted
     matrix_rate: float  # operations a second that a large product reaches in this precision
     memory: float  # MiB, at its peak
+    bleu: float | None = None  # of what was translated; None where weights are random
 
 
 def apart(module: str, *arguments: str, what: str, environment: Mapping[str, str] | None = None) -> Any:

@@ -1,4 +1,7 @@
-"""Translation speed: sentences a second, from text to text, every translation forced to one length."""
+"""Translation speed: sentences a second, from text to text.
+
+With random weights every translation is forced to one length; with trained ones it is as long as it comes, and scored.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +12,9 @@ import torch
 from torch import Tensor
 
 from entente.decoding.settings import Decoding
-from entente.decoding.translator import Translator
+from entente.decoding.translator import Translator, load_subwords
+from entente.evaluation.scores import bleu
+from entente.model import weights
 from entente.model.seq2seq import Seq2Seq
 from entente.model.weights import build
 from entente.options import construct
@@ -30,29 +35,41 @@ SENTENCES, BATCH, LENGTH, ROUNDS = 1000, 64, 20, 3  # of the validation set; a b
 def measure(case: Case) -> Timing:
     """Time translations by the case's system, with random weights."""
     torch.manual_seed(1)
-    settings = plain(compose([f"recipe={case.recipe}", *SIZES[case.size]], root() / CONF))
-    model = case.folder / "artifacts/subwords/subwords.model"
-    sentences = list(read_lines(case.folder / "data/prepared/val.en"))[:SENTENCES]
+    settings = plain(compose([f"recipe={case.recipe}", *SIZES.get(case.size, ())], root() / CONF))
+    folder = Path(case.model) if case.model else case.folder / "artifacts/subwords"
+    if case.model:
+        network, subwords = weights.load(folder), load_subwords(folder)
+        settings["model"] = weights.read_config(folder)["network"]
+    else:
+        network = build(settings["model"], settings["subwords"]["vocabulary"])
+        subwords = Subwords(folder / "subwords.model")
+    sentences, references = (
+        list(read_lines(case.folder / f"data/prepared/val.{language}"))[:SENTENCES] for language in ("en", "fr")
+    )
     with TemporaryDirectory() as place:
         if case.system == "entente":
-            translate = _ours(settings, Subwords(model), case)
+            translate = _ours(network, settings, subwords, case)
         elif case.system.startswith("ctranslate2"):
-            translate = _exported(settings, model, case, Path(place))
+            translate = _exported(network, settings, folder / "subwords.model", case, Path(place))
         else:
-            translate = _others(settings, Subwords(model), case)
+            translate = _others(settings, subwords, case)
 
         def work() -> float:
             return float(len(translate(sentences)))
 
         found = windows(work, rounds=ROUNDS, device=case.device)
         counted = operations(work)
-    return Timing(found, counted, None, matrix_rate(case.device, case.precision), peak_memory(case.device))
+        reached = bleu(translate(sentences), [[one] for one in references]) if case.model else None
+    rate = matrix_rate(case.device, case.precision)
+    return Timing(found, counted, None, rate, peak_memory(case.device), reached)
 
 
-def _ours(settings: Settings, subwords: Subwords, case: Case) -> Translate:
-    network = never_ending(build(settings["model"], settings["subwords"]["vocabulary"]))
-    forced = {"beam": case.beam, "max_length_factor": 0.0, "max_length_offset": LENGTH}
-    decoding = construct(Decoding, settings["decoding"] | forced, "decoding")
+def _ours(network: Seq2Seq, settings: Settings, subwords: Subwords, case: Case) -> Translate:
+    chosen: dict[str, float] = {"beam": case.beam}
+    if not case.model:
+        network = never_ending(network)
+        chosen |= {"max_length_factor": 0.0, "max_length_offset": LENGTH}
+    decoding = construct(Decoding, settings["decoding"] | chosen, "decoding")
     translator = Translator(network, subwords, decoding, torch.device(case.device))
     return lambda sentences: list(translator.translate(sentences))
 
@@ -74,13 +91,12 @@ def _others(settings: Settings, subwords: Subwords, case: Case) -> Translate:
     return translate
 
 
-def _exported(settings: Settings, model: Path, case: Case, place: Path) -> Translate:
+def _exported(network: Seq2Seq, settings: Settings, model: Path, case: Case, place: Path) -> Translate:
     import ctranslate2  # an option of ours, as exporting is
     import sentencepiece
 
     from entente.export.ctranslate2 import write
 
-    network = build(settings["model"], settings["subwords"]["vocabulary"])
     quantization = "int8" if case.system.endswith("int8") else "float32"
     write(network, settings["model"], model, place / "exported", quantization=quantization)
     cores = torch.get_num_threads()  # several of one thread are faster than one of several
@@ -88,11 +104,15 @@ def _exported(settings: Settings, model: Path, case: Case, place: Path) -> Trans
         str(place / "exported"), device=case.device, inter_threads=cores, intra_threads=1, compute_type=quantization
     )
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(model))
-    forced = {"min_decoding_length": LENGTH, "max_decoding_length": LENGTH, "max_batch_size": BATCH}
+    chosen: dict[str, float] = {"max_batch_size": BATCH}
+    if case.model:
+        chosen["length_penalty"] = settings["decoding"]["length_penalty"]
+    else:
+        chosen |= {"min_decoding_length": LENGTH, "max_decoding_length": LENGTH}
 
     def translate(sentences: Sequence[str]) -> list[str]:
         source = pieces.encode(list(sentences), out_type=str)
-        found = translator.translate_batch(source, beam_size=case.beam, **forced)
+        found = translator.translate_batch(source, beam_size=case.beam, **chosen)
         return [pieces.decode(one.hypotheses[0]) for one in found]
 
     return translate

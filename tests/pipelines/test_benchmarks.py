@@ -98,6 +98,23 @@ def test_speed_is_told_beside_others(
         assert real["entente"] > max(real["torch"], real["ententesorting"])
 
 
+def test_trained_weights_translate_to_natural_lengths_and_are_scored(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(case.Case, "time", translating.measure)
+    command = "benchmark translating --recipe default --turns 1 --beams 1 --model artifacts/model --systems entente"
+    monkeypatch.setattr("sys.argv", [*command.split(), "ctranslate2"])
+    benchmark.main()
+    ours, exported = (line.split() for line in capsys.readouterr().out.splitlines()[-2:])
+    assert (ours[:2], exported[:2]) == (["entente", "trained"], ["ctranslate2", "trained"])
+    assert float(ours[-1]) == float(exported[-1]) >= 0  # the same translations, from which the same BLEU
+    monkeypatch.setattr("sys.argv", [*command.split(), "torch", "marian"])
+    with pytest.raises(SystemExit, match="marian and torch cannot read our weights"):
+        benchmark.main()
+    cases = json.loads((small / "ablations/benchmarks/translating.json").read_text())["cases"]
+    assert all(one["timings"][0]["bleu"] is not None for one in cases)
+
+
 def test_other_speeds_are_shares_of_ours_turn_by_turn() -> None:
     def timings(*turns: float) -> list[case.Timing]:
         return [case.Timing([speed, 9 * speed, speed / 9], 0.0, 1.0, 1.0, 1.0) for speed in turns]
