@@ -1,4 +1,10 @@
+import os
+import sqlite3
+import subprocess
+import sys
 import threading
+import time
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -51,6 +57,39 @@ def test_processes_that_meet_in_a_new_store_all_get_the_same_experiment(first_us
     _, experiments = first_use
     assert len(experiments) == 4
     assert len(set(experiments)) == 1
+
+
+def has_table(file: Path, name: str) -> bool:
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+            return bool(database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchall())
+    except sqlite3.DatabaseError:
+        return False  # being written, or no database
+
+
+def test_killed_as_it_makes_a_store_the_next_process_makes_it(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/runs.db"
+    opening = f"from entente.tracking.store import open_store; open_store({store!r}, 'entente')"
+    process = subprocess.Popen([sys.executable, "-c", opening], env={**os.environ, "COVERAGE_PROCESS_START": ""})
+    deadline = time.monotonic() + 100
+    while not any(
+        has_table(file, "review_queues") for file in [*tmp_path.glob("runs.db"), *tmp_path.glob("runs.db.*")]
+    ):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    client, experiment = open_store(store, "entente")
+    assert client.get_experiment(experiment).name == "entente"
+    assert not list(tmp_path.glob("runs.db.part*"))
+
+
+def test_a_half_made_store_is_nothing_to_wait_for(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "runs.db")) as database:
+        database.execute("CREATE TABLE review_queues (id INTEGER)")
+    with pytest.raises(EntenteError, match=r"half made .*review_queues.*Move it away") as raised:
+        open_store(f"sqlite:///{tmp_path}/runs.db", "entente")
+    assert not isinstance(raised.value, AwayError)
 
 
 def test_artifacts_lie_beside_the_database(runs: Runs, root: Path, client: MlflowClient) -> None:

@@ -66,6 +66,7 @@ def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
     Raises AwayError where waiting may help, and EntenteError where only a person can.
     """
     artifacts: str | None = None
+    database: Path | None = None
     lock: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
     with speaking_to(uri):
         if uri.startswith(SQLITE):
@@ -74,8 +75,19 @@ def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
             artifacts = (database.parent / "mlartifacts").as_uri()
             lock = FileLock(f"{database}.lock", timeout=FIRST_USE_SECONDS)
         with lock:
+            if database and not database.exists():
+                _create(uri, database)
             client = MlflowClient(uri)
             return client, _experiment(client, experiment, artifacts)
+
+
+def _create(uri: str, database: Path) -> None:
+    """Put a SQLite store in place with its whole schema: MLflow can do nothing with one whose making was killed."""
+    draft = database.with_name(f"{database.name}.part")
+    for left in (draft, draft.with_name(f"{draft.name}-journal")):
+        left.unlink(missing_ok=True)
+    MlflowClient(uri.replace(str(database), str(draft), 1)).search_experiments(max_results=1)
+    draft.replace(database)
 
 
 @contextlib.contextmanager
@@ -102,14 +114,23 @@ def _trouble(error: Exception) -> str:
             f"has the database schema of another version than MLflow here, {mlflow.__version__}: back it up and run "
             "`mlflow db upgrade` with its address, or, if it is the newer one, install its version of MLflow"
         )
+    if _is_half_made(error):
+        return (
+            f"is half made or half upgraded ({first_line(error)}): whoever did that was killed. Move it away, and a "
+            "new one is made, or put the copy from before the upgrade in its place"
+        )
     return (
         f"cannot be used: {first_line(error)}\n"
         "Start it or mend its address in MLFLOW_TRACKING_URI (without it, runs go to mlflow.db at the root)."
     )
 
 
+def _is_half_made(error: Exception) -> bool:
+    return "already exists" in str(error) and "CREATE TABLE" in str(error)
+
+
 def _may_heal(uri: str, error: Exception) -> bool:
-    if isinstance(error, InvalidUrlException):
+    if isinstance(error, InvalidUrlException) or _is_half_made(error):
         return False
     if isinstance(error, MlflowException):
         status = error.get_http_status_code()
