@@ -36,7 +36,7 @@ SYSTEMS = {
     "training": ("entente", "torch", "marian", "marian_kept"),
     "translating": ("entente", "torch", "marian", "ctranslate2", "ctranslate2_int8"),
 }
-WITHOUT = ("loss", "memory", "sorting", "attention", "dropout", "fused_adam")
+WITHOUT = ("onednn", "loss", "memory", "sorting", "attention", "dropout", "fused_adam")
 UNITS = {"training": "target pieces/s", "translating": "sentences/s"}
 
 
@@ -48,7 +48,7 @@ def main() -> None:
     for name, unit in UNITS.items():
         task = tasks.add_parser(name, help=f"{unit} of published sizes, against other systems")
         task.add_argument("--systems", nargs="+", default=["entente", "torch"], choices=SYSTEMS[name])
-        task.add_argument("--sizes", nargs="+", default=["tiny", "small"], choices=SIZES)
+        task.add_argument("--sizes", nargs="+", choices=SIZES, help="(tiny small)")
         task.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
         task.add_argument("--recipe", default="multi30k", help="whose corpus and vocabulary (%(default)s)")
         task.add_argument("--turns", type=int, default=2, help="of every case (%(default)s)")
@@ -60,7 +60,7 @@ def main() -> None:
         else:
             task.add_argument("--beams", nargs="+", type=int, default=[1, 5])
             task.add_argument(
-                "--model", type=Path, help="folder of trained weights (no --sizes): as long as it comes, and scored"
+                "--model", type=Path, help="folder of trained weights: translations as long as they come, and scored"
             )
     compared = tasks.add_parser("networks", help="the baseline against the RNNs, or other experiments")
     compared.add_argument("experiments", nargs="*", default=list(networks.NETWORKS))
@@ -87,18 +87,20 @@ def main() -> None:
 
 def cases(arguments: argparse.Namespace) -> list[Case]:
     """Return what to time, system by system: others train in float32, and the yardstick writes greedily."""
-    job = Job("", plain(compose([f"recipe={arguments.recipe}"], root() / CONF)))
-    job.prepare({})
     given = {"tokens": 1024, "accumulate": 1, "precisions": ["fp32"], "beams": [1], "without": [], "model": None}
     asked: dict[str, Any] = given | vars(arguments)
-    model = ""
+    model, sizes = "", asked["sizes"] or ["tiny", "small"]
     if asked["model"]:
+        if asked["sizes"]:
+            raise EntenteError("trained weights have the size that they have: leave --sizes or --model out")
         if unable := sorted({"torch", "marian"} & set(asked["systems"])):
             raise EntenteError(f"{' and '.join(unable)} cannot read our weights: leave --model or these --systems out")
         weights.read_config(asked["model"])
-        model, asked["sizes"] = str(asked["model"].resolve()), ["trained"]
+        model, sizes = str(asked["model"].resolve()), ["trained"]
+    job = Job("", plain(compose([f"recipe={arguments.recipe}"], root() / CONF)))
+    job.prepare({})
     found = []
-    for system, size, precision, beam in product(asked["systems"], asked["sizes"], asked["precisions"], asked["beams"]):
+    for system, size, precision, beam in product(asked["systems"], sizes, asked["precisions"], asked["beams"]):
         if (system == "entente" or precision == "fp32") and not (system == "torch" and beam > 1):
             shape = {"task": asked["task"], "system": system, "size": size, "precision": precision, "beam": beam}
             where = {name: asked[name] for name in ("device", "recipe", "tokens", "accumulate")}

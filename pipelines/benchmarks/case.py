@@ -18,7 +18,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from entente.errors import EntenteError
-from entente.model.maps import linear
+from entente.model.maps import has_onednn, linear
 
 SIZES = {  # as the peers of the literature have them
     "tiny": ("model=tiny", "model/dropout=strong"),
@@ -108,7 +108,8 @@ def operations(work: Callable[[], float]) -> float:
     """Return the floating-point operations of the products in a unit of work."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the counter sees its own thread alone
-    with FlopCounterMode(display=False, custom_mapping={torch.ops.mkldnn._linear_pointwise: _of_a_map}) as counter:
+    ours = {torch.ops.mkldnn._linear_pointwise: _of_a_map} if has_onednn() else {}
+    with FlopCounterMode(display=False, custom_mapping=ours) as counter:
         done = work()
     torch.set_num_threads(threads)
     return counter.get_total_flops() / done

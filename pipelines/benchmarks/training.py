@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from entente.memory import keep_memory
+from entente.model import maps
 from entente.model.attention import AttentionCore
 from entente.model.dropout import Dropout
 from entente.model.seq2seq import Seq2Seq
@@ -88,7 +89,9 @@ def _by_logits(network: Seq2Seq, smoothing: float) -> Callable[[Batch], Tensor]:
 
 
 def _slow_down(network: nn.Module, without: str) -> None:
-    """Take PyTorch's fused attention, or our dropout, from a network."""
+    """Take products by oneDNN, PyTorch's fused attention or our dropout from a network."""
+    if without == "onednn":
+        maps.onednn_is_faster = lambda: False  # type: ignore[assignment]
     for module in network.modules():
         if without == "attention" and isinstance(module, AttentionCore):
             module.forward = partial(AttentionCore.forward, module)  # type: ignore[method-assign]

@@ -33,7 +33,7 @@ SENTENCES, BATCH, LENGTH, ROUNDS = 1000, 64, 20, 3  # of the validation set; a b
 
 
 def measure(case: Case) -> Timing:
-    """Time translations by the case's system, with random weights."""
+    """Time translations by the case's system."""
     torch.manual_seed(1)
     settings = plain(compose([f"recipe={case.recipe}", *SIZES.get(case.size, ())], root() / CONF))
     folder = Path(case.model) if case.model else case.folder / "artifacts/subwords"
@@ -58,14 +58,14 @@ def measure(case: Case) -> Timing:
             return float(len(translate(sentences)))
 
         found = windows(work, rounds=ROUNDS, device=case.device)
-        counted = operations(work)
+        counted, memory = operations(work), peak_memory(case.device)
         reached = bleu(translate(sentences), [[one] for one in references]) if case.model else None
     rate = matrix_rate(case.device, case.precision)
-    return Timing(found, counted, None, rate, peak_memory(case.device), reached)
+    return Timing(found, counted, None, rate, memory, reached)
 
 
 def _ours(network: Seq2Seq, settings: Settings, subwords: Subwords, case: Case) -> Translate:
-    chosen: dict[str, float] = {"beam": case.beam}
+    chosen: dict[str, float] = {"beam": case.beam, "length_penalty": 0.0}  # CTranslate2 has another formula
     if not case.model:
         network = never_ending(network)
         chosen |= {"max_length_factor": 0.0, "max_length_offset": LENGTH}
@@ -106,7 +106,7 @@ def _exported(network: Seq2Seq, settings: Settings, model: Path, case: Case, pla
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(model))
     chosen: dict[str, float] = {"max_batch_size": BATCH}
     if case.model:
-        chosen["length_penalty"] = settings["decoding"]["length_penalty"]
+        chosen["length_penalty"] = 0.0
     else:
         chosen |= {"min_decoding_length": LENGTH, "max_decoding_length": LENGTH}
 

@@ -17,7 +17,9 @@ from typing import Any
 
 import psutil
 import yaml
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from omegaconf import OmegaConf
+from voluptuous import Invalid
 
 from entente.errors import EntenteError
 from entente.tracking.store import SQLITE, open_store
@@ -103,13 +105,17 @@ class Repository:
         if locks.exists() and _read(locks, json.loads) is None:
             locks.unlink()
             mended.append(LOCKS)
-        if noted.exists() and not _stages(_read(noted, yaml.safe_load)) >= self._noted_before():
+        if noted.exists() and not self._is_whole(noted):
             if self._noted_before():
                 self._git("checkout", "--quiet", NOTED)
             else:
                 noted.unlink()
             mended.append(NOTED)
         return mended
+
+    def _is_whole(self, noted: Path) -> bool:
+        found = _read(noted, _as_noted)
+        return found is not None and _stages(found) >= self._noted_before()
 
     def _noted_before(self) -> set[str]:
         return _stages(yaml.safe_load(self._git("show", f":{NOTED}"))) if self._git("ls-files", NOTED) else set()
@@ -155,13 +161,16 @@ def _read(file: Path, parse: Callable[[str], Any]) -> Any:
     """Return what a file holds; None where it is nothing whole."""
     try:
         return parse(file.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError):
+    except (ValueError, yaml.YAMLError, Invalid):
         return None
 
 
+def _as_noted(text: str) -> Any:
+    return COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(text))
+
+
 def _stages(noted: Any) -> set[str]:
-    stages = noted.get("stages") if isinstance(noted, dict) else None
-    return set(stages) if isinstance(stages, dict) else set()
+    return set(noted["stages"])
 
 
 def _is_draft(place: Path) -> bool:

@@ -1,5 +1,7 @@
 """Linear maps are the same, whichever library multiplies."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,20 +10,42 @@ from torch import Tensor
 from entente.model import maps
 from entente.model.maps import ROWS, Map, linear
 
-SHAPES = [(7, 9, 32), (ROWS, 32), (ROWS - 1, 32), (3, 0, 32), (1, 32), (32,)]
+SHAPES = [(7, 9, 32), (ROWS, 32), (2, ROWS, 32)]
+FEW = [(ROWS - 1, 32), (3, 0, 32), (1, 32), (32,)]
 
 
-@pytest.fixture(params=[True, False])
-def onednn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether oneDNN is to be used, on any processor."""
-    use = bool(request.param)
+@pytest.fixture(params=[pytest.param(True, marks=pytest.mark.skipif(not maps.has_onednn(), reason="no oneDNN")), False])
+def onednn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
+    """Whether oneDNN is to be used, on any processor; and it is."""
+    use, calls, product = bool(request.param), [], maps._product
+
+    def counting(*tensors: Tensor | None) -> Tensor:
+        calls.append(tensors)
+        return product(*tensors)  # type: ignore[arg-type]
+
     monkeypatch.setattr(maps, "onednn_is_faster", lambda: use)
-    return use
+    monkeypatch.setattr(maps, "_product", counting)
+    yield use
+    assert bool(calls) == use
+
+
+@pytest.fixture
+def ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if oneDNN were faster."""
+    monkeypatch.setattr(maps, "onednn_is_faster", lambda: True)
 
 
 def gradients(x: Tensor, weight: Tensor, bias: Tensor | None, upstream: Tensor) -> list[Tensor]:
     leaves = [x, weight] + ([bias] if bias is not None else [])
     return list(torch.autograd.grad(linear(x, weight, bias), leaves, upstream))
+
+
+@pytest.mark.parametrize("shape", FEW)
+@pytest.mark.usefixtures("ours")
+def test_few_rows_are_left_to_pytorch(shape: tuple[int, ...]) -> None:
+    x, layer = torch.randn(shape), Map(32, 24)
+    assert not maps.is_ours(x, layer.weight, layer.bias)
+    torch.testing.assert_close(layer(x), F.linear(x, layer.weight, layer.bias))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -60,13 +84,41 @@ def test_only_what_is_asked_for_is_computed() -> None:
     torch.testing.assert_close(layer.bias.grad, torch.full((24,), 40.0))
 
 
-def test_what_is_not_single_precision_on_a_cpu_is_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maps, "onednn_is_faster", lambda: True)
+@pytest.mark.usefixtures("onednn")
+def test_what_it_returns_may_be_changed_in_place() -> None:
+    x, layer = torch.randn(2, 20, 32, requires_grad=True), Map(32, 24)
+    y = layer(x)
+    torch.autograd.backward(y.relu_().sum())
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad, (y > 0).float() @ layer.weight, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.skipif(not maps.has_onednn(), reason="no oneDNN")
+@pytest.mark.usefixtures("ours")
+def test_a_gradient_of_the_gradient_is_refused_not_wrong() -> None:
+    x = torch.randn(40, 32, requires_grad=True)
+    (grad,) = torch.autograd.grad(Map(32, 24)(x).square().sum(), [x], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        torch.autograd.backward(grad.sum())
+
+
+@pytest.mark.usefixtures("ours")
+def test_what_is_not_single_precision_on_a_cpu_is_left_to_pytorch() -> None:
     x, layer = torch.randn(40, 32), Map(32, 24)
-    assert maps.is_ours(x, layer.weight)
+    assert maps.is_ours(x, layer.weight, layer.bias)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not maps.is_ours(x, layer.weight)
+        assert not maps.is_ours(x, layer.weight, layer.bias)
         assert layer(x).dtype == torch.bfloat16
-    assert not maps.is_ours(x.double(), layer.double().weight)
+    assert not maps.is_ours(x, layer.weight.to("meta"), None)
+    assert not maps.is_ours(x.double(), layer.double().weight, None)
     assert layer(x.double()).dtype == torch.float64
-    assert not maps.is_ours(x.to("meta"), layer.float().to("meta").weight)
+
+
+@pytest.mark.usefixtures("ours")
+def test_what_does_not_fit_gets_pytorchs_answer() -> None:
+    x, layer = torch.randn(40, 32), Map(32, 24)
+    apart = torch.randn(48)[::2]
+    torch.testing.assert_close(linear(x, layer.weight, apart), linear(x, layer.weight) + apart)
+    torch.testing.assert_close(linear(x, layer.weight, apart[:1]), linear(x, layer.weight) + apart[0])
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        layer(torch.randn(40, 31))

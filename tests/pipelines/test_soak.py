@@ -103,13 +103,23 @@ def test_killed_in_training_in_writing_outs_and_in_evaluation_it_makes_the_same_
 
 
 @pytest.mark.parametrize(
-    ("name", "torn"), [(LOCKS, ""), (NOTED, "schema: '2.0'\nstages:\n  compose:\n    cmd: 'pyt"), (NOTED, "")]
+    ("name", "torn"),
+    [
+        (LOCKS, ""),
+        (NOTED, "schema: '2.0'\nstages:\n  compose:\n    cmd: 'pyt"),
+        (NOTED, "schema: '2.0'\nstages:\n  compose:\n    cmd: python\n    deps:\n    - pa"),
+        (NOTED, ""),
+    ],
 )
 def test_dvc_killed_as_it_writes_a_file_in_place_goes_on_once_that_is_put_right(
     tmp_path: Path, name: str, torn: str
 ) -> None:
     repository, log = Repository(tmp_path / "killed", dvc=True), tmp_path / "log.txt"
     repository.furnish(ROOT, OPTIONS)
+    if name == NOTED:  # before anything was noted
+        (repository.folder / name).write_text(torn)
+        assert repository.mend() == [name]
+        assert not (repository.folder / name).exists()
     repository.finish("compose", log)
     noted = (repository.folder / NOTED).read_bytes()
     assert repository.mend() == []

@@ -1,10 +1,13 @@
 import os
+import resource
+import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from entente.errors import EntenteError
+from entente.tracking import store as module
 from entente.tracking.runs import Runs
 from entente.tracking.store import AwayError, open_store, tracking_uri
 from tests.tracking.servers import free_port
@@ -59,10 +63,10 @@ def test_processes_that_meet_in_a_new_store_all_get_the_same_experiment(first_us
     assert len(set(experiments)) == 1
 
 
-def has_table(file: Path, name: str) -> bool:
+def has_tables(file: Path, many: int) -> bool:
     try:
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
-            return bool(database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchall())
+            return len(database.execute("SELECT 1 FROM sqlite_master WHERE type = 'table'").fetchall()) >= many
     except sqlite3.DatabaseError:
         return False  # being written, or no database
 
@@ -72,24 +76,58 @@ def test_killed_as_it_makes_a_store_the_next_process_makes_it(tmp_path: Path) ->
     opening = f"from entente.tracking.store import open_store; open_store({store!r}, 'entente')"
     process = subprocess.Popen([sys.executable, "-c", opening], env={**os.environ, "COVERAGE_PROCESS_START": ""})
     deadline = time.monotonic() + 100
-    while not any(
-        has_table(file, "review_queues") for file in [*tmp_path.glob("runs.db"), *tmp_path.glob("runs.db.*")]
-    ):
+    while not any(has_tables(file, 30) for file in [*tmp_path.glob("runs.db"), *tmp_path.glob("runs.db.*.part")]):
         assert time.monotonic() < deadline
         assert process.poll() is None
     process.kill()
     process.wait()
     client, experiment = open_store(store, "entente")
     assert client.get_experiment(experiment).name == "entente"
-    assert not list(tmp_path.glob("runs.db.part*"))
+    assert not list(tmp_path.glob("*.part*"))
 
 
-def test_a_half_made_store_is_nothing_to_wait_for(tmp_path: Path) -> None:
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_what_kept_a_store_from_being_made_does_not_the_next_time(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/runs.db"
+    for size in (0, 200_000):
+        with files_of_at_most(size), pytest.raises(AwayError):
+            open_store(store, "entente")
+    client, experiment = open_store(store, "entente")
+    assert client.get_experiment(experiment).name == "entente"
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_a_store_that_another_program_made_meanwhile_stays(tmp_path: Path) -> None:
+    client, experiment = open_store(f"sqlite:///{tmp_path}/runs.db", "entente")
+    module._create(tmp_path / "runs.db")
+    assert client.get_experiment(experiment).name == "entente"
+    assert MlflowClient(f"sqlite:///{tmp_path}/runs.db").get_experiment_by_name("entente") is not None
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_a_link_may_say_where_a_store_is_to_be(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "runs.db").symlink_to(tmp_path / "elsewhere" / "there.db")
+    open_store(f"sqlite:///{tmp_path}/runs.db", "entente")
+    assert (tmp_path / "elsewhere" / "there.db").stat().st_size
+
+
+def test_of_a_half_made_store_it_is_said_what_that_may_be(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "runs.db")) as database:
         database.execute("CREATE TABLE review_queues (id INTEGER)")
-    with pytest.raises(EntenteError, match=r"half made .*review_queues.*Move it away") as raised:
+    with pytest.raises(AwayError, match=r"half made .*review_queues.*move it away"):
         open_store(f"sqlite:///{tmp_path}/runs.db", "entente")
-    assert not isinstance(raised.value, AwayError)
 
 
 def test_artifacts_lie_beside_the_database(runs: Runs, root: Path, client: MlflowClient) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from entente.errors import EntenteError
+from entente.model import maps
 from entente.options import choose
 from entente.training import loss as module
 from entente.training.loss import LOSSES, LabelSmoothedCrossEntropy, RDrop
@@ -38,15 +39,17 @@ def examples(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor]:
     return x, torch.randn(vocabulary, width, generator=random), targets
 
 
-@given(examples(), SMOOTHINGS, st.integers(1, 30))
+@given(examples(), SMOOTHINGS, st.integers(1, 30), st.booleans())
 def test_equals_cross_entropy_of_torch_in_value_and_gradients(
-    example: tuple[Tensor, Tensor, Tensor], smoothing: float, rows: int
+    example: tuple[Tensor, Tensor, Tensor], smoothing: float, rows: int, onednn: bool
 ) -> None:
     x, table, targets = example
     ours = [x.clone().requires_grad_(), table.clone().requires_grad_()]
     theirs = [x.double().requires_grad_(), table.double().requires_grad_()]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "LOGITS", rows * len(table))
+        patch.setattr(maps, "ROWS", 1)
+        patch.setattr(maps, "onednn_is_faster", lambda: onednn and maps.has_onednn())
         mine = LabelSmoothedCrossEntropy(smoothing=smoothing, ignored=PAD)(*ours, targets)
     logits = F.linear(*theirs).flatten(0, 1)
     expected = F.cross_entropy(logits, targets.flatten(), ignore_index=PAD, label_smoothing=smoothing)

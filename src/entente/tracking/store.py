@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from mlflow.store.entities import PagedList
 from entente.errors import EntenteError, masked
 
 SQLITE = "sqlite:///"
+_ATTEMPTS = count()  # of this process to make a store
 FIRST_USE_SECONDS = 120  # creating the schema takes about 3 s; a queue of processes may wait for it
 
 # What these say of a store that is away, with tracebacks and at every attempt, the outbox says once.
@@ -76,18 +78,24 @@ def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
             lock = FileLock(f"{database}.lock", timeout=FIRST_USE_SECONDS)
         with lock:
             if database and not database.exists():
-                _create(uri, database)
+                _create(database.resolve())
             client = MlflowClient(uri)
             return client, _experiment(client, experiment, artifacts)
 
 
-def _create(uri: str, database: Path) -> None:
-    """Put a SQLite store in place with its whole schema: MLflow can do nothing with one whose making was killed."""
-    draft = database.with_name(f"{database.name}.part")
-    for left in (draft, draft.with_name(f"{draft.name}-journal")):
-        left.unlink(missing_ok=True)
-    MlflowClient(uri.replace(str(database), str(draft), 1)).search_experiments(max_results=1)
-    draft.replace(database)
+def _create(database: Path) -> None:
+    """Put a SQLite store in place with its whole schema: MLflow can do nothing with one whose making was killed.
+
+    Who does not know our lock (`mlflow ui`) may be making it too: what is there first stays.
+    """
+    for left in database.parent.glob(f"{database.name}.*.part*"):
+        left.unlink()
+    # A name of its own for each attempt: MLflow keeps what it once opened by name.
+    draft = database.with_name(f"{database.name}.{os.getpid()}-{next(_ATTEMPTS)}.part")
+    MlflowClient(f"{SQLITE}{draft}").search_experiments(max_results=1)
+    with contextlib.suppress(FileExistsError):
+        database.hardlink_to(draft)
+    draft.unlink()
 
 
 @contextlib.contextmanager
@@ -99,10 +107,10 @@ def speaking_to(uri: str) -> Iterator[None]:
         raise
     except Exception as error:
         kind = AwayError if _may_heal(uri, error) else EntenteError
-        raise kind(f"the MLflow store {uri} {_trouble(error)}") from error
+        raise kind(f"the MLflow store {uri} {_trouble(uri, error)}") from error
 
 
-def _trouble(error: Exception) -> str:
+def _trouble(uri: str, error: Exception) -> str:
     """Say what is wrong with a store, and what to do."""
     status = error.get_http_status_code() if isinstance(error, MlflowException) else None
     if status == 401:
@@ -114,10 +122,10 @@ def _trouble(error: Exception) -> str:
             f"has the database schema of another version than MLflow here, {mlflow.__version__}: back it up and run "
             "`mlflow db upgrade` with its address, or, if it is the newer one, install its version of MLflow"
         )
-    if _is_half_made(error):
+    if uri.startswith(SQLITE) and _is_half_made(error):
         return (
-            f"is half made or half upgraded ({first_line(error)}): whoever did that was killed. Move it away, and a "
-            "new one is made, or put the copy from before the upgrade in its place"
+            f"is half made or half upgraded ({first_line(error)}). If nobody is doing that now, somebody was killed at "
+            "it: move it away, and a new one is made, or put the copy from before the upgrade in its place"
         )
     return (
         f"cannot be used: {first_line(error)}\n"
@@ -126,11 +134,11 @@ def _trouble(error: Exception) -> str:
 
 
 def _is_half_made(error: Exception) -> bool:
-    return "already exists" in str(error) and "CREATE TABLE" in str(error)
+    return any(said in str(error) for said in ("already exists", "duplicate column name"))
 
 
 def _may_heal(uri: str, error: Exception) -> bool:
-    if isinstance(error, InvalidUrlException) or _is_half_made(error):
+    if isinstance(error, InvalidUrlException):
         return False
     if isinstance(error, MlflowException):
         status = error.get_http_status_code()

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from entente.model.maps import linear
 from entente.options import Share
@@ -103,9 +104,10 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         grad_x, grad_table = ctx.saved_tensors
-        return grad_x * upstream[0], grad_table * upstream[0], None, None, None, None
+        return grad_x * upstream, grad_table * upstream, None, None, None, None
 
 
 def _agreement(log_p: Tensor, p: Tensor, weight: float) -> tuple[Tensor, Tensor]:
