@@ -1,6 +1,7 @@
 import json
 import math
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +105,31 @@ def test_what_a_resumed_training_logs_again_stands_once(runs: Runs, client: Mlfl
     assert len(curve(run.id, "system/cpu")) == 8
     table = json.loads(Path(client.download_artifacts(run.id, "translations.json")).read_text(encoding="utf-8"))
     assert [update for update, _ in table["data"]] == list(range(6))
+
+
+KILLED = """
+import os
+from entente.tracking.runs import Runs
+runs = Runs("entente", flush_every_seconds=1000, system_metrics_every_seconds=1000)
+run = runs.train("tiny", "one", {}, {}, resume=True)
+run.__enter__()
+for step in range(2, 6):
+    run.metrics({"train/loss": step / 2}, step)
+run.keep()
+os._exit(9)
+"""
+
+
+def test_what_a_resumed_training_logs_again_and_leaves_as_it_is_killed_stands_once(
+    runs: Runs, curve: Curve, root: Path
+) -> None:
+    with runs.train("tiny", "one", {}, {}, resume=False) as run:
+        for step in range(4):
+            run.metrics({"train/loss": step / 2}, step)
+    assert subprocess.run([sys.executable, "-c", KILLED], cwd=root, check=False).returncode == 9
+    with runs.train("tiny", "one", {}, {}, resume=True):
+        pass
+    assert curve(run.id, "train/loss") == [(step, step / 2) for step in range(6)]
 
 
 def test_an_evaluation_that_is_run_again_adds_what_is_otherwise(runs: Runs, curve: Curve) -> None:

@@ -65,8 +65,8 @@ class Destination:
             if run:
                 address.made = run.data.tags.get(KEY) == address.key
                 address.start, address.run = run.info.start_time, run.info.run_id
-                if not address.made:
-                    self._points = _points(client, run)
+        if address.run and not address.made:  # also what a killed process left may have been logged by others
+            self._points = _points(client, address.run)
         return client
 
     def _found(self, client: MlflowClient, experiment: str) -> mlflow.entities.Run | None:
@@ -113,8 +113,13 @@ def latest(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> ml
     return found[0] if found else None
 
 
-def _points(client: MlflowClient, run: mlflow.entities.Run) -> dict[tuple[str, int], float]:
+def _points(client: MlflowClient, run: str) -> dict[tuple[str, int], float]:
     """Return the last value of a run by name and step, but of the machine's curves, whose steps are seconds."""
-    names = [name for name in run.data.metrics if not name.startswith("system/")]
-    histories = [client.get_metric_history(run.info.run_id, name) for name in names]
+    try:
+        names = [name for name in client.get_run(run).data.metrics if not name.startswith("system/")]
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}  # it was removed: what is written to it will be refused
+        raise
+    histories = [client.get_metric_history(run, name) for name in names]
     return {(point.key, point.step): point.value for history in histories for point in history}
