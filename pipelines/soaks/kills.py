@@ -37,15 +37,16 @@ Moment = Callable[[Repository], bool]  # says whether it is now; asked again and
 class Kill:
     """A kill: the stage, whether it ran itself (or DVC alone, before or after it), and what a training had to repeat.
 
-    `updates` are those that were logged when it came, `repeated` those that were made again; `anew` is True where the
-    training had ended, and its checkpoints were forgotten, before DVC had taken notice; `mended` are DVC's own files
-    that had to be put right by hand.
+    `updates` are those that were logged when it came, `repeated` those that were made again. Where `ended`, the
+    training had, and its checkpoints were forgotten; it is begun `anew` if DVC had not taken notice yet. `mended` are
+    DVC's own files that had to be put right by hand.
     """
 
     stage: str
     working: bool
     updates: int = 0
     repeated: int | None = None
+    ended: bool = False
     anew: bool = False
     mended: list[str] = field(default_factory=list)
 
@@ -131,6 +132,10 @@ def disturbed(
             if not (one := strike(repository, stage, moment, log)):
                 break  # it had ended before
             note_repeated(found.kills, log)
+            if found.kills and not drawn(log) and one.stage == "train":
+                one.ended |= found.kills[
+                    -1
+                ].ended  # it was killed before one could see whether the training begins anew
             found.kills.append(one)
         else:
             repository.finish(stage, log)
@@ -161,7 +166,7 @@ def strike(repository: Repository, stage: str, moment: Moment, log: Path) -> Kil
         found.mended = repository.mend()
     if found.stage == "train":
         found.updates = updates(repository)
-        found.anew = drawn(log)[-1:] == [UPDATES] and not found.updates
+        found.ended = drawn(log)[-1:] == [UPDATES] and not found.updates
     return found
 
 
@@ -169,6 +174,7 @@ def note_repeated(kills: Sequence[Kill], log: Path) -> None:
     """Where a training has just been taken up, note what its last kill had cost."""
     if kills and kills[-1].stage == "train" and (bar := drawn(log)):
         last = kills[-1]
+        last.anew = last.ended and bar[0] < UPDATES
         last.repeated = UPDATES if last.anew else last.updates - bar[0]
 
 

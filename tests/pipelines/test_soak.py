@@ -16,7 +16,7 @@ from mlflow.entities import Run
 from entente.errors import EntenteError
 from pipelines import compose, download, encode, evaluate, learn_subwords, prepare, register, soak, train
 from pipelines.soaks import kills
-from pipelines.soaks.kills import EVERY, OPTIONS, Kill, Round, Undisturbed, at_update, once_there, strike
+from pipelines.soaks.kills import EVERY, OPTIONS, UPDATES, Kill, Round, Undisturbed, at_update, once_there, strike
 from pipelines.soaks.repository import LOCKS, NOTED, STAGES, Repository
 from tests.pipelines.conftest import stand_in
 from tests.pipelines.thimble import ROOT
@@ -130,6 +130,18 @@ def test_dvc_killed_as_it_writes_a_file_in_place_goes_on_once_that_is_put_right(
     assert repository.mend() == [name]
     repository.finish("compose", log)
     assert (repository.folder / NOTED).read_bytes() == noted
+
+
+@pytest.mark.parametrize(
+    ("shown", "anew", "repeated"), [("training:   0%| | 1/300 [", True, UPDATES), ("", False, None)]
+)
+def test_a_training_that_had_ended_is_begun_anew_only_if_dvc_had_not_noted_it(
+    tmp_path: Path, shown: str, anew: bool, repeated: int | None
+) -> None:
+    log, killed = tmp_path / "log.txt", [Kill("train", False, ended=True)]
+    log.write_text(f"dvc says this and that\n{shown}")
+    kills.note_repeated(killed, log)
+    assert (killed[0].anew, killed[0].repeated) == (anew, repeated)
 
 
 def test_a_table_tells_what_was_killed_and_what_it_cost(
