@@ -104,10 +104,8 @@ def _exported(network: Seq2Seq, settings: Settings, model: Path, case: Case, pla
         str(place / "exported"), device=case.device, inter_threads=cores, intra_threads=1, compute_type=quantization
     )
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(model))
-    chosen: dict[str, float] = {"max_batch_size": BATCH}
-    if case.model:
-        chosen["length_penalty"] = 0.0
-    else:
+    chosen: dict[str, float] = {"max_batch_size": BATCH, "length_penalty": 0.0}
+    if not case.model:
         chosen |= {"min_decoding_length": LENGTH, "max_decoding_length": LENGTH}
 
     def translate(sentences: Sequence[str]) -> list[str]:

@@ -133,9 +133,8 @@ def disturbed(
                 break  # it had ended before
             note_repeated(found.kills, log)
             if found.kills and not drawn(log) and one.stage == "train":
-                one.ended |= found.kills[
-                    -1
-                ].ended  # it was killed before one could see whether the training begins anew
+                # Killed before one could see whether the training begins anew.
+                one.ended |= found.kills[-1].ended
             found.kills.append(one)
         else:
             repository.finish(stage, log)

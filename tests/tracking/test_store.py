@@ -1,3 +1,4 @@
+import errno
 import os
 import resource
 import signal
@@ -113,6 +114,16 @@ def test_a_store_that_another_program_made_meanwhile_stays(tmp_path: Path) -> No
     module._create(tmp_path / "runs.db")
     assert client.get_experiment(experiment).name == "entente"
     assert MlflowClient(f"sqlite:///{tmp_path}/runs.db").get_experiment_by_name("entente") is not None
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_a_file_system_without_hard_links_has_a_store_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    client, experiment = open_store(f"sqlite:///{tmp_path}/runs.db", "entente")
+    assert client.get_experiment(experiment).name == "entente"
     assert not list(tmp_path.glob("*.part*"))
 
 

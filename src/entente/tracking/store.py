@@ -93,9 +93,13 @@ def _create(database: Path) -> None:
     # A name of its own for each attempt: MLflow keeps what it once opened by name.
     draft = database.with_name(f"{database.name}.{os.getpid()}-{next(_ATTEMPTS)}.part")
     MlflowClient(f"{SQLITE}{draft}").search_experiments(max_results=1)
-    with contextlib.suppress(FileExistsError):
+    try:
         database.hardlink_to(draft)
-    draft.unlink()
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        draft.replace(database)
+    draft.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
