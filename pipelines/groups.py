@@ -113,6 +113,7 @@ GROUPS: Mapping[str, Any] = {
     "corpus": Corpus,
     "subwords": Option,
     "segmentation": Option,
+    "synthetic": Sequence[FileName],
     "model": Option,
     "training": Training,
     "trainer": Option,

@@ -2,7 +2,7 @@
 
 There it finds dvc.yaml, the sources and its params.yaml where a stage expects them, so that a job is what `dvc repro`
 would make of the same configuration. Only stages whose inputs changed run: an interrupted sweep does what is missing.
-Corpus, subwords and segmentation are made once for all jobs that share all three, and the baseline once for all sweeps.
+Corpus, subwords and segmentation are made once for all jobs that share them, and the baseline once for all sweeps.
 """
 
 import contextlib
@@ -31,10 +31,10 @@ from pipelines.parameters import PARAMETERS, inputs, outs
 from pipelines.tracked_run import ABLATION, JOB, open_runs
 
 FOLDER, DATA, DONE, LOG = "ablations", "data-", "done.json", "log.txt"
-MODEL = Path("artifacts/model")
+MODEL, SYNTHETIC = Path("artifacts/model"), "data/synthetic"
 SHARED = ("download", "prepare", "learn_subwords", "encode")
 OWN = ("train", "evaluate", "attend")
-SHARED_GROUPS = ("corpus", "subwords", "segmentation")
+SHARED_GROUPS = ("corpus", "subwords", "segmentation", "synthetic")
 _GRACE = 5.0  # seconds for a stage that heard of Ctrl-C itself
 _LAST = 60.0  # seconds for one that was asked to stop, in which it delivers what it knows
 LINKED = ("dvc.yaml", "src", "pipelines")
@@ -61,7 +61,7 @@ class Job:
 
     @cached_property
     def shared(self) -> Path:
-        """Where the stages run that all jobs with this corpus, these subwords and this segmentation share."""
+        """Where the stages run that all jobs share whose `SHARED_GROUPS` are the same."""
         decisive = {group: self.parameters[group] for group in SHARED_GROUPS}
         return root() / FOLDER / f"{DATA}{fingerprint(decisive, [])}"
 
@@ -73,9 +73,17 @@ class Job:
         Raises as `run` does.
         """
         with _furnished(self.shared, self.parameters):
-            (self.shared / "data").mkdir(exist_ok=True)
-            _link(self.shared / "data" / "grammar", root() / "data" / "grammar")
+            (self.shared / SYNTHETIC).mkdir(parents=True, exist_ok=True)
+            for given in ("data/grammar", *self._synthetic()):
+                (self.shared / given).parent.mkdir(parents=True, exist_ok=True)
+                _link(self.shared / given, root() / given)
             return _run(self.shared, stages, environment, seconds)
+
+    def _synthetic(self) -> list[str]:
+        """Return the synthetic texts that the job learns from: no others are its inputs."""
+        names = self.parameters["synthetic"]
+        places = [f"{SYNTHETIC}/{self.parameters['corpus']['name']}/{name}" for name in names]
+        return [f"{place}/train.{language}" for place in places for language in ("en", "fr")]
 
     def run(self, environment: Mapping[str, str], seconds: float = math.inf) -> None:
         """Do what is missing, with these additions to the environment, in `seconds` of work at most.

@@ -24,12 +24,13 @@ from pipelines.report import SPEED, tests
 TOKENS = "train/tokens"
 CURVES = (TOKENS, SPEED, "val/loss", "val/accuracy", "val/bleu")
 SWEEP = "python -m pipelines.ablate --multirun "
-DECISIVE = ("corpus", "subwords", "segmentation", "model", "training", "trainer", "decoding")
+DECISIVE = ("corpus", "subwords", "segmentation", "synthetic", "model", "training", "trainer", "decoding")
 UNTRAINED = ("benchmark", "ensemble", "out_of_domain")  # kinds of runs
 # Options that came later than some archived runs, as those runs had them.
 LATER = {
     "segmentation.each": "1",
     "segmentation.alpha": "0.0",
+    "synthetic": "[]",
     "training.loss.kind": "cross_entropy",
     "training.optimizer.kind": "adam",
 }

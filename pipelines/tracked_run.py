@@ -16,7 +16,8 @@ PREPARED, LOCK = Path("data/prepared"), Path("dvc.lock")
 ABLATION = "ENTENTE_ABLATION"  # names the job of a sweep, whose configuration must not depend on what it is called
 JOB = "ENTENTE_JOB"  # tells apart jobs that train the same and decode otherwise
 LOGGED = (
-    "seed", "corpus", "subwords", "segmentation", "model", "training", "trainer", "decoding", "evaluation", "tracking",
+    "seed", "corpus", "subwords", "segmentation", "synthetic", "model", "training", "trainer", "decoding", "evaluation",
+    "tracking",
 )  # fmt: skip
 
 

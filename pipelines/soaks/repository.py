@@ -25,7 +25,7 @@ from entente.errors import EntenteError
 from entente.tracking.store import SQLITE, open_store
 from pipelines.compose import CONF, compose
 
-COPIED = ("data/grammar", CONF, "src", "pipelines", "dvc.yaml", ".dvcignore", ".gitignore")
+COPIED = ("data/grammar", "data/synthetic", CONF, "src", "pipelines", "dvc.yaml", ".dvcignore", ".gitignore")
 STAGES = ("compose", "download", "prepare", "learn_subwords", "encode", "train", "evaluate", "register")
 OUTS = ("data", "artifacts")
 LOCKS, NOTED = ".dvc/tmp/rwlock", "dvc.lock"  # DVC writes both in place: killed meanwhile, half of one is there

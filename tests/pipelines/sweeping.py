@@ -17,7 +17,7 @@ PATIENCE = 900  # seconds after which a sweep hangs, on a machine that does much
 
 def furnish(root: Path) -> Path:
     """Make a folder a repository of this project's sources."""
-    for folder in ("src", "pipelines", "conf", "data/grammar"):
+    for folder in ("src", "pipelines", "conf", "data/grammar", "data/synthetic"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copy(ROOT / "dvc.yaml", root)
     return root

@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from entente.errors import EntenteError
 from entente.evaluation.claims import CLAIMS
 from entente.evaluation.translations import read_rows
+from entente.text.encoded import Encoded
 from pipelines import ensemble, out_of_domain
 from pipelines.compose import compose
 from pipelines.job import DONE
@@ -267,3 +268,28 @@ def test_every_sweep_has_a_baseline_and_composes(name: str) -> None:
         assert {one.ablation for claim in CLAIMS if claim.trained == trained for one in claim.comparisons} <= {
             *experiments
         }
+
+
+def read_pairs(folder: Path) -> list[tuple[str, ...]]:
+    return [*zip(*((folder / f"train.{side}").read_text().splitlines() for side in ("en", "fr")), strict=True)]
+
+
+def test_what_trainings_make_of_their_own_sentences_is_learnt_from(
+    repository: Path, finished: tuple[int, str, str]
+) -> None:
+    command = [sys.executable, "-m", "pipelines.distil", *SWEEP, *QUICK]
+    done = subprocess.run(command, cwd=repository, env=clean(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    place = repository / "data/synthetic/grammar/distilled"
+    made = json.loads((place / "made.json").read_text())
+    assert made["teachers"] == ["baseline, seed 1", "no_positions, seed 1"]
+    pairs = read_pairs(place)
+    corpora = map(read_pairs, repository.glob("ablations/data-*/data/prepared"))
+    known = next(corpus for corpus in corpora if {source for source, _ in pairs} <= {source for source, _ in corpus})
+    assert len(pairs) == made["written"] <= made["read"] == len(known)
+    assert not {*pairs} & {*known}
+    status, out, err = sweep(repository, "experiment=baseline,distilled", "seed=1")
+    assert status == 0, err
+    assert "2 jobs, 1 of them done already" in out
+    learnt = {len(Encoded(one / "train.fr")) for one in repository.glob("ablations/data-*/data/encoded")}
+    assert {len(known), len(known) + len(pairs)} <= learnt

@@ -41,7 +41,7 @@ def parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dic
         subwords = yaml.safe_load((CONF / "subwords" / "bpe_2k.yaml").read_text(encoding="utf-8"))
         subwords |= {"vocabulary": 310}
         segmentation = yaml.safe_load((CONF / "segmentation" / "sampled.yaml").read_text(encoding="utf-8"))
-        written = {"corpus": corpus | changes, "subwords": subwords, "segmentation": segmentation}
+        written = {"corpus": corpus | changes, "subwords": subwords, "segmentation": segmentation, "synthetic": []}
         Path("params.yaml").write_text(yaml.safe_dump(written))
 
     write({})
@@ -63,6 +63,21 @@ def test_the_stages_hand_on_what_the_next_one_reads(capsys: pytest.CaptureFixtur
             expected = [line for line in lines for _ in range(segmentations)]
             assert subwords.decode([row.tolist() for row in rows]) == expected
     assert not list(Path("downloads").rglob("*.zip"))
+    parameters = yaml.safe_load(Path("params.yaml").read_text()) | {"synthetic": ["ours", "theirs"]}
+    Path("params.yaml").write_text(yaml.safe_dump(parameters))
+    with pytest.raises(SystemExit, match=r"data/synthetic/tatoeba/ours/train\.en is missing: .*pipelines\.distil"):
+        encode.main()
+    learnt = {side: [*read_lines(Path(f"data/prepared/train.{side}"))] for side in ("en", "fr")}
+    for name in ("ours", "theirs"):
+        for side in ("en", "fr"):
+            learnt[side].append(f"{name} {side}")
+            text = Path(f"data/synthetic/tatoeba/{name}/train.{side}")
+            text.parent.mkdir(parents=True, exist_ok=True)
+            text.write_text(f"{name} {side}\n")
+    encode.main()
+    for side in ("en", "fr"):
+        rows = Encoded(Path(f"data/encoded/train.{side}"))
+        assert subwords.decode([row.tolist() for row in rows[::8]]) == learnt[side]
 
 
 @pytest.mark.parametrize(

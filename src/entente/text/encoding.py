@@ -1,8 +1,9 @@
 """From text to the files that `Encoded` reads, in several processes and in bounded memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -24,13 +25,21 @@ class _Block(NamedTuple):
     lengths: npt.NDArray[np.int64]
 
 
-def encode(subwords_model: Path, text: Path, stem: Path, *, processes: int, segmentation: Segmentation = BEST) -> int:
+def encode(
+    subwords_model: Path,
+    text: Path,
+    stem: Path,
+    *,
+    processes: int,
+    segmentation: Segmentation = BEST,
+    beside: Sequence[Path] = (),
+) -> int:
     """Write the ids of `text` to `stem`.ids.npy and `stem`.offsets.npy, and return the number of tokens.
 
-    Each of the N lines of `text` is there `each` times, one after another, the best segmentation first. Row i of the
-    N x each is ids[offsets[i]:offsets[i + 1]], ended by EOS and begun by nothing; ids are uint16, or int32 where the
-    vocabulary is larger than that holds, offsets int64. Memory is bounded whatever the length of `text`; the result
-    does not depend on `processes`.
+    Each of the N lines of `text`, and of the texts `beside` it, is there `each` times, one after another, the best
+    segmentation first. Row i of the N x each is ids[offsets[i]:offsets[i + 1]], ended by EOS and begun by nothing; ids
+    are uint16, or int32 where the vocabulary is larger than that holds, offsets int64. Memory is bounded whatever the
+    length of `text`; the result does not depend on `processes`.
     """
     tokens = sentences = 0
     subwords = Subwords(subwords_model)  # complains here, once, where the model is missing or broken
@@ -43,7 +52,7 @@ def encode(subwords_model: Path, text: Path, stem: Path, *, processes: int, segm
         _write_header(offsets_file, np.dtype(np.int64), 0)
         offsets_file.write(np.zeros(1, dtype=np.int64).tobytes())
         bar = stack.enter_context(tqdm(desc=f"encoding {text}", unit=" sentences", unit_scale=True, delay=2))
-        lines = read_lines(text)
+        lines = chain.from_iterable(map(read_lines, (text, *beside)))
         for block in by_block(lines, _BLOCK, _encoder, subwords_model, segmentation, processes=processes):
             ids_file.write(block.ids.tobytes())
             offsets_file.write((tokens + np.cumsum(block.lengths)).tobytes())
