@@ -30,7 +30,7 @@ def synthetic(language: str) -> list[Path]:
     for text in texts:
         if not text.exists():
             raise EntenteError(
-                f"{text} is missing: `python -m pipelines.distil` writes `distilled`, by trainings that are done; "
+                f"{text} is missing: `python -m pipelines.synthesize` writes `distilled` and `back_translated`; "
                 f"what else `synthetic` names is to be put into {SYNTHETIC}, as its README.md says"
             )
     return texts

@@ -65,7 +65,7 @@ def test_the_stages_hand_on_what_the_next_one_reads(capsys: pytest.CaptureFixtur
     assert not list(Path("downloads").rglob("*.zip"))
     parameters = yaml.safe_load(Path("params.yaml").read_text()) | {"synthetic": ["ours", "theirs"]}
     Path("params.yaml").write_text(yaml.safe_dump(parameters))
-    with pytest.raises(SystemExit, match=r"data/synthetic/tatoeba/ours/train\.en is missing: .*pipelines\.distil"):
+    with pytest.raises(SystemExit, match=r"data/synthetic/tatoeba/ours/train\.en is missing: .*pipelines\.synthesize"):
         encode.main()
     learnt = {side: [*read_lines(Path(f"data/prepared/train.{side}"))] for side in ("en", "fr")}
     for name in ("ours", "theirs"):
