@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from entente.errors import EntenteError, for_people, sigterm_unwinds
-from pipelines.compose import plain
+from pipelines.compose import check, plain
 from pipelines.job import Job
 from pipelines.sweep import close, job_label, seconds, threads
 
@@ -27,6 +27,7 @@ def main(composed: DictConfig) -> float:
     settings = HydraConfig.get()
     if settings.mode is RunMode.RUN and settings.runtime.choices.get("sweep") not in (None, "null"):
         raise SystemExit("error: a sweep is several jobs: put --multirun before it")
+    check(composed)
     job = Job(job_label(settings), plain(composed))
     name = f"{job.label}, seed {job.seed}"
     started = time.monotonic()

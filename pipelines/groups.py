@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from entente.errors import EntenteError
 from entente.options import Count, FileName, Natural, Option, Positive, Share, checked
 
+TURNED = "_turned"  # ends the name of a corpus that is read from French into English
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -109,11 +110,17 @@ class Tracking:
     system_metrics_every_seconds: Positive
 
 
+def _apart(names: Sequence[str]) -> Sequence[str]:
+    if len({*names}) < len(names):
+        raise ValueError("it should name each text once")
+    return names
+
+
 GROUPS: Mapping[str, Any] = {
     "corpus": Corpus,
     "subwords": Option,
     "segmentation": Option,
-    "synthetic": Sequence[FileName],
+    "synthetic": Annotated[Sequence[FileName], AfterValidator(_apart)],
     "model": Option,
     "training": Training,
     "trainer": Option,

@@ -26,12 +26,13 @@ from filelock import FileLock
 from entente.errors import EntenteError
 from entente.fingerprint import fingerprint
 from entente.text.corpus import replacing
+from entente.text.synthetic import SYNTHETIC, needed
 from entente.tracking.store import root
 from pipelines.parameters import PARAMETERS, inputs, outs
 from pipelines.tracked_run import ABLATION, JOB, open_runs
 
 FOLDER, DATA, DONE, LOG = "ablations", "data-", "done.json", "log.txt"
-MODEL, SYNTHETIC = Path("artifacts/model"), "data/synthetic"
+MODEL = Path("artifacts/model")
 SHARED = ("download", "prepare", "learn_subwords", "encode")
 OWN = ("train", "evaluate", "attend")
 SHARED_GROUPS = ("corpus", "subwords", "segmentation", "synthetic")
@@ -56,14 +57,19 @@ class Job:
     def folder(self) -> Path:
         """Where the job's stages run: the same for the same configuration, whatever the job is called."""
         # What evaluation looks at beside the translations needs no training: `evaluate` alone runs again there.
-        decisive = {group: value for group, value in self.parameters.items() if group not in ("tracking", "evaluation")}
-        return root() / FOLDER / fingerprint(decisive, [])
+        aside = ("tracking", "evaluation")
+        return root() / FOLDER / self._named({name: own for name, own in self.parameters.items() if name not in aside})
 
     @cached_property
     def shared(self) -> Path:
         """Where the stages run that all jobs share whose `SHARED_GROUPS` are the same."""
         decisive = {group: self.parameters[group] for group in SHARED_GROUPS}
-        return root() / FOLDER / f"{DATA}{fingerprint(decisive, [])}"
+        return root() / FOLDER / f"{DATA}{self._named(decisive)}"
+
+    @staticmethod
+    def _named(decisive: Mapping[str, Any]) -> str:
+        # A job without synthetic text is called what it was called before there was any.
+        return fingerprint({name: own for name, own in decisive.items() if name != "synthetic" or own}, [])
 
     def prepare(
         self, environment: Mapping[str, str], stages: Sequence[str] = SHARED, seconds: float = math.inf
@@ -74,16 +80,15 @@ class Job:
         """
         with _furnished(self.shared, self.parameters):
             (self.shared / SYNTHETIC).mkdir(parents=True, exist_ok=True)
-            for given in ("data/grammar", *self._synthetic()):
+            for given in (Path("data/grammar"), *self.synthetic()):
                 (self.shared / given).parent.mkdir(parents=True, exist_ok=True)
                 _link(self.shared / given, root() / given)
             return _run(self.shared, stages, environment, seconds)
 
-    def _synthetic(self) -> list[str]:
-        """Return the synthetic texts that the job learns from: no others are its inputs."""
-        names = self.parameters["synthetic"]
-        places = [f"{SYNTHETIC}/{self.parameters['corpus']['name']}/{name}" for name in names]
-        return [f"{place}/train.{language}" for place in places for language in ("en", "fr")]
+    def synthetic(self) -> list[Path]:
+        """Return the files of synthetic text that the job learns from; EntenteError where a text is not there."""
+        place = SYNTHETIC / str(self.parameters["corpus"]["name"])
+        return needed(root(), [place / name for name in self.parameters["synthetic"]])
 
     def run(self, environment: Mapping[str, str], seconds: float = math.inf) -> None:
         """Do what is missing, with these additions to the environment, in `seconds` of work at most.
@@ -134,6 +139,7 @@ class Job:
         """Say whether these are the job's, but for what a training does not hang on."""
         aside = ("decoding", "evaluation", "tracking")
         told = yaml.safe_load(parameters.read_text(encoding="utf-8"))
+        told = {"synthetic": []} | told  # those from before there was any
         return all(told.get(group) == value for group, value in self.parameters.items() if group not in aside)
 
     def seconds(self) -> float | None:

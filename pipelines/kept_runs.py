@@ -16,7 +16,7 @@ from entente.evaluation.markdown import Origin
 from entente.evaluation.translations import withhold
 from entente.tracking.archive import Files, contents, read_archive, write_archive
 from entente.tracking.records import EVALUATED, Record, Records
-from entente.tracking.runs import COMMIT, KIND, flatten
+from entente.tracking.runs import COMMIT, KIND, SYNTHETIC, flatten
 from entente.tracking.store import root
 from pipelines.compose import CONF, compose, plain
 from pipelines.report import SPEED, tests
@@ -62,17 +62,24 @@ def experiments() -> list[str]:
 def runs(records: Sequence[Record], overrides: Sequence[str], names: Sequence[str]) -> Found:
     """Return the latest evaluated run of each ablation and seed that was made as its experiment says, and `overrides`.
 
-    Runs of an experiment that has changed since, or was told something else beside, are none.
+    Runs of an experiment that has changed since, or was told something else beside, are none; nor are those that learnt
+    from another synthetic text of that name than the latest did.
     """
     wanted = {name: composed(name, overrides) for name in names}
     found: Found = {}
+    learnt: dict[str, Mapping[str, str]] = {}  # of each experiment the synthetic text, by the latest run
     for record in records:
         own = decisive(record)
         # Whatever it was called when it was made.
         name = next((name for name in names if wanted[name] == own), None)
-        if name and EVALUATED in record.figures:
+        if name and EVALUATED in record.figures and synthetic(record) == learnt.setdefault(name, synthetic(record)):
             found.setdefault((name, int(record.parameters["seed"])), record)
     return dict(sorted(found.items(), key=lambda item: (names.index(item[0][0]), item[0][1])))
+
+
+def synthetic(record: Record) -> dict[str, str]:
+    """Return which synthetic texts a run learnt from, by name: the command that made each, and its digest."""
+    return {tag.removeprefix(SYNTHETIC): told for tag, told in record.tags.items() if tag.startswith(SYNTHETIC)}
 
 
 def composed(experiment: str, overrides: Sequence[str]) -> dict[str, str]:
@@ -133,8 +140,10 @@ def origins(found: Found, extra: Sequence[str]) -> list[Origin]:
     for name in dict.fromkeys(name for name, _ in found):
         own = {seed: record for (other, seed), record in found.items() if other == name}
         seeds = ",".join(map(str, own))
+        told = (told.rpartition(" ")[0] for record in own.values() for told in synthetic(record).values())
         command = SWEEP + " ".join([f"experiment={name}", f"seed={seeds}", *extra])
-        lines.append(origin(name, seeds, command, list(own.values())))
+        before = [made for made in dict.fromkeys(told) if made]
+        lines.append(origin(name, seeds, " && ".join([*before, command]), list(own.values())))
     return lines
 
 

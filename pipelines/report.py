@@ -23,6 +23,7 @@ from entente.text.grammar.rules import read_grammar
 from entente.tracking.records import Record, Records
 from entente.tracking.store import root
 from pipelines.compose import CONF, compose
+from pipelines.groups import TURNED
 
 GRAMMAR = Path("data/grammar")
 SPEED = "train/tokens_per_second"
@@ -53,7 +54,8 @@ def report(parent: str, folder: Path, experiment: str) -> str:
         names = list(dict.fromkeys([BASELINE, *(name for name, _ in found)]))  # figures set their first apart
         places = {name: [own for key, own in evaluations.items() if key[0] == name] for name in names}
         draw_lengths(places, folder)
-        if next(iter(found.values())).parameters.get("corpus.download.kind") == "grammar":
+        corpus = next(iter(found.values())).parameters
+        if corpus.get("corpus.download.kind") == "grammar" and not corpus["corpus.name"].endswith(TURNED):
             count_broken_rules(places, folder)
     tables = {measure: compare(outcomes, measure) for measure in measures(outcomes)}
     rows = [{"measure": measure} | _cells(row) for measure, table in tables.items() for row in table]

@@ -23,7 +23,16 @@ from pipelines.report import SPEED, lengths, outcome
 PAGE = Path("docs/results.md")
 KEPT = Path("docs/results.tar.xz")
 NETWORKS = (BASELINE, "gru_additive")
-MULTI30K = (*NETWORKS, "gru_additive_adam", "gru_wider", "bfloat16", "subword_sampling", "r_drop")
+MULTI30K = (
+    *NETWORKS,
+    "gru_additive_adam",
+    "gru_wider",
+    "bfloat16",
+    "subword_sampling",
+    "r_drop",
+    "distilled",
+    "back_translated",
+)
 RECIPES = {  # what it is called -> overrides, networks
     "default": ((), NETWORKS),
     "grammar_long": (("recipe=grammar_long",), NETWORKS),

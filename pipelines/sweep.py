@@ -157,6 +157,8 @@ class Sweep(Callback):
         overrides = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
         self.jobs = plan(overrides, root() / CONF)
         seconds(config.hydra)  # a limit that is none is told before the first job
+        for job in self.jobs:
+            job.synthetic()  # so is a text that is not there
         self._launch(config.hydra.launcher)
         print(announcement(self.jobs, at_once(config.hydra)), flush=True)
         self._experiment = str(config.tracking.experiment)

@@ -2,14 +2,20 @@
 
 Takes the overrides of a multirun, whose trainings must be done, in ablations/. Together they translate the sentences
 that they were trained on, into data/synthetic/CORPUS/distilled: who learns from that beside the real pairs
-(`experiment=distilled`) learns in one network what is predictable of several (Kim and Rush 2016, section 3.2).
+(`experiment=distilled`) learns in one network what several agree on (Freitag et al. 2017, arXiv:1702.01802, after Kim
+and Rush 2016, D16-1139).
 
-With `back_to=multi30k`, and a corpus that is that one turned round (`corpus=multi30k_turned`, French to English), they
-write data/synthetic/multi30k/back_translated: real French below English of their own (Sennrich et al. 2016).
+Those of a corpus turned round (`corpus=multi30k_turned`, French to English) write `back_translated` for the corpus
+itself: real French below English of their own. Both together are the data diversification of Nguyen et al. (2020).
+
+`as=NAME` calls the text otherwise. One that is there is never written over.
 """
 
+import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -17,47 +23,88 @@ from entente.decoding.ensemble import load_together
 from entente.decoding.settings import Decoding
 from entente.errors import EntenteError, for_people
 from entente.evaluation import report
+from entente.model.weights import WEIGHTS
 from entente.options import construct
+from entente.text.cleaning import Cleaning, normalise
 from entente.text.corpus import read_lines, replacing_folder
+from entente.text.synthetic import LANGUAGES, MADE, SYNTHETIC, digest, made
 from entente.tracking.store import root
 from pipelines.compose import CONF
-from pipelines.job import SYNTHETIC, trained
+from pipelines.groups import TURNED
+from pipelines.job import Job, trained
 from pipelines.sweep import plan
 
-BACK, DISTILLED, BACK_TRANSLATED = "back_to=", "distilled", "back_translated"
+CALLED = "as="
 Pair = tuple[str, str]
 
 
 @for_people
 def main() -> None:
     """Translate the training side, and write the pairs that are new, with word of who made them."""
-    back = [argument.removeprefix(BACK) for argument in sys.argv[1:] if argument.startswith(BACK)]
-    overrides = [argument for argument in sys.argv[1:] if not argument.startswith(BACK)]
-    jobs = plan(overrides, root() / CONF)
+    overrides = [argument for argument in sys.argv[1:] if not argument.startswith(CALLED)]
+    called = [argument.removeprefix(CALLED) for argument in sys.argv[1:] if argument.startswith(CALLED)]
+    jobs = teachers(overrides)
     settings, prepared = jobs[0].parameters, jobs[0].shared / "data/prepared"
-    if any(job.parameters["decoding"] != settings["decoding"] for job in jobs):
-        raise EntenteError("those that translate together search in one way: give each key of decoding one value")
-    corpus, name = (back[0], BACK_TRANSLATED) if back else (settings["corpus"]["name"], DISTILLED)
-    if corpus not in (path.stem for path in (root() / CONF / "corpus").glob("*.yaml")):
-        raise EntenteError(f"there is no corpus {corpus} to translate back to: conf/corpus has one file for each")
-    teachers = {model: f"{job.label}, seed {job.seed}" for model, job in trained(jobs, overrides).items()}
-    translator = load_together(list(teachers), "auto", construct(Decoding, settings["decoding"], "decoding"))
-    sources, targets = (list(read_lines(prepared / f"train.{language}")) for language in ("en", "fr"))
+    models = trained(jobs, overrides)
+    corpus = str(settings["corpus"]["name"])
+    turned, corpus = corpus.endswith(TURNED), corpus.removesuffix(TURNED)
+    split = [prepared / f"train.{language}" for language in LANGUAGES]
+    makers = {
+        "command": shlex.join(["python", "-m", "pipelines.synthesize", *sys.argv[1:]]),
+        "translated by": {f"{job.label}, seed {job.seed}": digest([model / WEIGHTS]) for model, job in models.items()},
+        "decoding": settings["decoding"],
+        "split": digest(split[::-1] if turned else split),
+    }
+    default = "back_translated" if turned else "distilled"
+    place = SYNTHETIC / corpus / (called[0] if called else default)
+    if _is_there(root() / place, makers):
+        print(f"{place} is there already, by the same trainings")
+        return
+    translator = load_together(list(models), "auto", construct(Decoding, settings["decoding"], "decoding"))
+    sources, targets = (list(read_lines(side)) for side in split)
     found = list(tqdm(translator.translate(sources), desc="translating", total=len(sources), unit=" sentences"))
-    pairs = [(one, source) if back else (source, one) for source, one in new(sources, found, targets)]
-    made = {"translated by": [*teachers.values()], "decoding": settings["decoding"], "overrides": sys.argv[1:]}
-    with replacing_folder(root() / SYNTHETIC / corpus / name) as folder:
-        for side, language in enumerate(("en", "fr")):
+    cleaning = construct(Cleaning, settings["corpus"]["cleaning"], "corpus.cleaning")
+    pairs = [pair[::-1] if turned else pair for pair in new(sources, found, targets, cleaning)]
+    with replacing_folder(root() / place) as folder:
+        for side, language in enumerate(LANGUAGES):
             text = "".join(f"{pair[side]}\n" for pair in pairs)
             (folder / f"train.{language}").write_text(text, encoding="utf-8", newline="\n")
-        report.write_json(folder / "made.json", made | {"read": len(sources), "written": len(pairs)})
-    print(f"{len(pairs):,} of {len(sources):,} translations are new: {SYNTHETIC}/{corpus}/{name}")
+        report.write_json(folder / MADE, makers | {"read": len(sources), "written": len(pairs)})
+    print(f"{len(pairs):,} of {len(sources):,} translations are new: {place}")
 
 
-def new(sources: Sequence[str], found: Sequence[str], targets: Sequence[str]) -> Iterator[Pair]:
-    """Yield each source with its translation, where there is one and the corpus has not the very same pair."""
+def teachers(overrides: Sequence[str]) -> list[Job]:
+    """Return the jobs that the overrides name; EntenteError where they cannot translate together."""
+    if any(override.startswith("sweep=") for override in overrides):
+        raise EntenteError(
+            "those that translate are not a sweep's: name them, such as experiment=baseline,gru seed=1,2"
+        )
+    jobs = plan(overrides, root() / CONF)
+    if any(job.parameters["decoding"] != jobs[0].parameters["decoding"] for job in jobs):
+        raise EntenteError("those that translate together search in one way: give each key of decoding one value")
+    return jobs
+
+
+def _is_there(place: Path, makers: Mapping[str, Any]) -> bool:
+    """Say whether the text was made so before; EntenteError where another stands in its place."""
+    if not place.exists():
+        return False
+    earlier = made(place)
+    if all(earlier.get(key) == value for key, value in makers.items() if key != "command"):
+        return True
+    by = ", ".join(earlier.get("translated by", {})) or "somebody else"
+    raise EntenteError(
+        f"{place} is there, by {by}: remove it, or call this one otherwise with {CALLED}NAME "
+        "(and learn from it with synthetic=[NAME])"
+    )
+
+
+def new(sources: Sequence[str], found: Sequence[str], targets: Sequence[str], cleaning: Cleaning) -> Iterator[Pair]:
+    """Yield each source with its translation, where that is clean and the corpus has not the very same pair."""
     known = set(zip(sources, targets, strict=True))
-    return (pair for pair in zip(sources, found, strict=True) if pair[1] and pair not in known)
+    for pair in zip(sources, map(normalise, found), strict=True):
+        if pair not in known and not cleaning.complaint(*pair):
+            yield pair
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The tracking run of a stage: one for each training, found again by its fingerprint."""
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,10 +10,11 @@ import yaml
 
 from entente.errors import EntenteError
 from entente.model.weights import CONFIG, read_config
-from entente.tracking.runs import OWNER, Run, Runs
+from entente.tracking.runs import OWNER, SYNTHETIC, Run, Runs
 from pipelines.parameters import read
 
 PREPARED, LOCK = Path("data/prepared"), Path("dvc.lock")
+LEARNT = Path("data/encoded/synthetic.json")  # beside the training split
 ABLATION = "ENTENTE_ABLATION"  # names the job of a sweep, whose configuration must not depend on what it is called
 JOB = "ENTENTE_JOB"  # tells apart jobs that train the same and decode otherwise
 LOGGED = (
@@ -31,12 +33,12 @@ def open_runs(tracking: Mapping[str, Any] | None = None) -> Runs:
     )
 
 
-def identity(fingerprint: str) -> tuple[str, str, dict[str, Any]]:
-    """Return what a run is opened with: a name for people, the training's fingerprint and the parameters."""
+def identity(mark: str) -> tuple[str, str, dict[str, Any]]:
+    """Return what a run is opened with: a name for people, the training's fingerprint, `mark`, and the parameters."""
     parameters = {group: read(group) for group in LOGGED}
     what = os.environ.get(ABLATION, parameters["model"]["kind"])
     which = os.environ.get("DVC_EXP_NAME", f"s{parameters['seed']}")
-    return f"{parameters['corpus']['name']}-{what}-{which}", fingerprint, parameters
+    return f"{parameters['corpus']['name']}-{what}-{which}", mark, parameters
 
 
 def tags() -> dict[str, str]:
@@ -58,8 +60,17 @@ def evaluated_run(model: Path) -> Run:
 
 
 def note_data(run: Run, split: str, *, context: str, rows: int) -> None:
-    """Note in a run which data it used: the prepared split, by DVC's hash of the folder where dvc.lock has one."""
+    """Note in a run which data it used: the prepared split, by DVC's hash of the folder where dvc.lock has one.
+
+    Where synthetic text was learnt from beside it, `rows` counts that too, and it is noted by its own hash.
+    """
     corpus = read("corpus")["name"]
+    learnt = json.loads(LEARNT.read_text(encoding="utf-8")) if split == "train" and LEARNT.exists() else {}
+    for name, text in learnt.items():
+        place = f"{corpus}/{name}"
+        run.dataset(place, f"data/synthetic/{place}", text["digest"], context=context, rows=text["pairs"])
+        run.tags({f"{SYNTHETIC}{name}": f"{text['command']} {text['digest']}".strip()})
+    rows -= sum(text["pairs"] for text in learnt.values())
     run.dataset(f"{corpus}/{split}", str(PREPARED), data_hash(PREPARED), context=context, rows=rows)
 
 

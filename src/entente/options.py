@@ -37,6 +37,7 @@ _WORDS = {
     r"less than or equal to": "at most",
     r"a valid dictionary": "a group of options",
     r"^'str' instances.*": "it should be a list",
+    r"an instance of Sequence": "a list",
     r" after validation, not 0$": "",
 }
 _LONGEST = 60  # characters of a value that an error shows

@@ -16,9 +16,7 @@ from mlflow import MlflowClient
 from entente.errors import EntenteError
 from entente.evaluation.claims import CLAIMS
 from entente.evaluation.translations import read_rows
-from entente.text.encoded import Encoded
 from pipelines import ensemble, out_of_domain
-from pipelines import synthesize as synthesis
 from pipelines.compose import compose
 from pipelines.job import DONE
 from pipelines.sweep import label, plan
@@ -269,62 +267,3 @@ def test_every_sweep_has_a_baseline_and_composes(name: str) -> None:
         assert {one.ablation for claim in CLAIMS if claim.trained == trained for one in claim.comparisons} <= {
             *experiments
         }
-
-
-def read_pairs(folder: Path) -> list[tuple[str, ...]]:
-    return [*zip(*((folder / f"train.{side}").read_text().splitlines() for side in ("en", "fr")), strict=True)]
-
-
-def synthesize(root: Path, *overrides: str) -> None:
-    command = [sys.executable, "-m", "pipelines.synthesize", *overrides, *QUICK]
-    done = subprocess.run(command, cwd=root, env=clean(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def test_what_trainings_make_of_their_own_sentences_is_learnt_from(
-    repository: Path, finished: tuple[int, str, str]
-) -> None:
-    synthesize(repository, *SWEEP)
-    place = repository / "data/synthetic/grammar/distilled"
-    made, pairs = json.loads((place / "made.json").read_text()), read_pairs(place)
-    assert made["translated by"] == ["baseline, seed 1", "no_positions, seed 1"]
-    corpora = map(read_pairs, repository.glob("ablations/data-*/data/prepared"))
-    known = next(corpus for corpus in corpora if {source for source, _ in pairs} <= {source for source, _ in corpus})
-    assert len(pairs) == made["written"] <= made["read"] == len(known)
-    assert not {*pairs} & {*known}
-    status, out, err = sweep(repository, "experiment=baseline,distilled", "seed=1")
-    assert status == 0, err
-    assert "2 jobs, 1 of them done already" in out  # who does not learn from it is not trained anew
-    learnt = {len(Encoded(one / "train.fr")) for one in repository.glob("ablations/data-*/data/encoded")}
-    assert {len(known), len(known) + len(pairs)} <= learnt
-
-
-def test_a_training_the_other_way_round_writes_english_for_real_french(
-    repository: Path, finished: tuple[int, str, str]
-) -> None:
-    status, _, err = sweep(repository, "corpus=grammar_turned", "seed=1")
-    assert status == 0, err
-    synthesize(repository, "back_to=grammar", "corpus=grammar_turned", "seed=1")
-    pairs = read_pairs(repository / "data/synthetic/grammar/back_translated")
-    corpora = [*map(read_pairs, repository.glob("ablations/data-*/data/prepared"))]
-    known = next(corpus for corpus in corpora if {french for _, french in pairs} <= {french for _, french in corpus})
-    assert {(french, english) for english, french in known} in [{*corpus} for corpus in corpora]  # turned round
-    assert not {*pairs} & {*known}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["back_to=grammatik", "seed=1"], "no corpus grammatik to translate back to"),
-        (["seed=7"], "baseline, seed 7: no such training is done"),
-        (["seed=1,2", "decoding.beam=1,2"], "search in one way"),
-    ],
-)
-def test_who_cannot_translate_the_training_side_is_told(
-    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    (tmp_path / "conf").symlink_to(ROOT / "conf")
-    monkeypatch.setattr("sys.argv", ["synthesize", *arguments])
-    with pytest.raises(SystemExit, match=message):
-        synthesis.main()

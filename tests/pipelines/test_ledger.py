@@ -45,11 +45,34 @@ def test_an_option_that_came_later_than_a_run_is_what_the_run_had(root: Path) ->
     wanted = {("baseline", 1)}
     assert kept_runs.runs([run], [], ["baseline"]).keys() == wanted
     earlier = {
-        key: value for key, value in run.parameters.items() if not key.startswith(("segmentation", "training.loss"))
+        key: value
+        for key, value in run.parameters.items()
+        if not key.startswith(("segmentation", "synthetic", "training.loss"))
     }
     assert kept_runs.runs([replace(run, parameters=earlier)], [], ["baseline"]).keys() == wanted
-    for other in ({"segmentation.each": "8"}, {"training.loss.kind": "r_drop"}, {"training.loss.weight": "5.0"}):
+    for other in (
+        {"segmentation.each": "8"},
+        {"synthetic": '["ours"]'},
+        {"training.loss.kind": "r_drop"},
+        {"training.loss.weight": "5.0"},
+    ):
         assert not kept_runs.runs([replace(run, parameters=earlier | other)], [], ["baseline"])
+
+
+def test_runs_that_learnt_from_another_text_of_that_name_are_not_their_seeds(root: Path) -> None:
+    for seed in (1, 2, 3):
+        record(root, "baseline", seed, right=38, loss=0.5)
+    runs = kept_runs.known(root / "docs/claims.tar.xz")
+    texts = ["python -m pipelines.synthesize seed=1,2 aaaa", "python -m pipelines.synthesize seed=1 bbbb", "cccc"]
+    latest, *others = [
+        replace(run, tags=run.tags | {"entente.synthetic.ours": text}) for run, text in zip(runs, texts, strict=True)
+    ]
+    found = kept_runs.runs([latest, *others], [], ["baseline"])
+    assert list(found.values()) == [latest]
+    (told,) = kept_runs.origins(found, [])
+    assert told.command.startswith("python -m pipelines.synthesize seed=1,2 && python -m pipelines.ablate --multirun")
+    found = kept_runs.runs([others[1]], [], ["baseline"])  # whose text says not who made it
+    assert kept_runs.origins(found, [])[0].command.startswith("python -m pipelines.ablate")
 
 
 def test_the_ledger_can_be_written_without_the_store(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

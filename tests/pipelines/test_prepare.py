@@ -63,21 +63,61 @@ def test_the_stages_hand_on_what_the_next_one_reads(capsys: pytest.CaptureFixtur
             expected = [line for line in lines for _ in range(segmentations)]
             assert subwords.decode([row.tolist() for row in rows]) == expected
     assert not list(Path("downloads").rglob("*.zip"))
+
+
+@pytest.mark.usefixtures("parameters")
+def test_synthetic_text_is_learnt_from_and_never_judged() -> None:
+    for stage in (download, prepare, learn_subwords, encode):
+        stage.main()
+    judged = Path("data/encoded/val.en.ids.npy").read_bytes()
     parameters = yaml.safe_load(Path("params.yaml").read_text()) | {"synthetic": ["ours", "theirs"]}
     Path("params.yaml").write_text(yaml.safe_dump(parameters))
     with pytest.raises(SystemExit, match=r"data/synthetic/tatoeba/ours/train\.en is missing: .*pipelines\.synthesize"):
         encode.main()
     learnt = {side: [*read_lines(Path(f"data/prepared/train.{side}"))] for side in ("en", "fr")}
     for name in ("ours", "theirs"):
+        folder = Path("data/synthetic/tatoeba", name)
+        folder.mkdir(parents=True)
         for side in ("en", "fr"):
             learnt[side].append(f"{name} {side}")
-            text = Path(f"data/synthetic/tatoeba/{name}/train.{side}")
-            text.parent.mkdir(parents=True, exist_ok=True)
-            text.write_text(f"{name} {side}\n")
+            (folder / f"train.{side}").write_text(f"{name} {side}\n")
     encode.main()
+    subwords = Subwords(Path("artifacts/subwords/subwords.model"))
     for side in ("en", "fr"):
         rows = Encoded(Path(f"data/encoded/train.{side}"))
         assert subwords.decode([row.tolist() for row in rows[::8]]) == learnt[side]
+    assert Path("data/encoded/val.en.ids.npy").read_bytes() == judged
+    told = json.loads(Path("data/encoded/synthetic.json").read_text())
+    assert {name: text["pairs"] for name, text in told.items()} == {"ours": 1, "theirs": 1}
+    assert told["ours"]["digest"] != told["theirs"]["digest"]
+
+
+@pytest.mark.usefixtures("parameters")
+def test_synthetic_text_that_cannot_be_learnt_from_is_told() -> None:
+    for stage in (download, prepare, learn_subwords):
+        stage.main()
+    parameters = yaml.safe_load(Path("params.yaml").read_text())
+    Path("params.yaml").write_text(yaml.safe_dump(parameters | {"synthetic": ["theirs"]}))
+    theirs = Path("data/synthetic/tatoeba/theirs")
+    theirs.mkdir(parents=True)
+    (theirs / "train.en").write_text("one\n")
+    (theirs / "train.fr").write_text("un\ndeux\n")
+    with pytest.raises(SystemExit, match=r"theirs/train\.en has 1 lines and data/synthetic\S*/train\.fr 2"):
+        encode.main()
+    (theirs / "train.fr").write_text("un\n")
+    for made, said in (
+        ('{"split": "0123456789abcdef"}', "theirs was made of another training split than the one in data/prepared"),
+        ("[1]", r"theirs/made\.json is not readable"),
+    ):
+        (theirs / "made.json").write_text(made)
+        with pytest.raises(SystemExit, match=said):
+            encode.main()
+    (theirs / "made.json").unlink()
+    encode.main()
+    assert Path("data/encoded/synthetic.json").exists()
+    Path("params.yaml").write_text(yaml.safe_dump(parameters))
+    encode.main()
+    assert not Path("data/encoded/synthetic.json").exists()
 
 
 @pytest.mark.parametrize(

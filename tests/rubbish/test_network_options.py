@@ -83,6 +83,14 @@ from tests.rubbish.table import table
         {"segmentation.each": 1.5},
         r"segmentation\.each is 1\.5; it should be a valid integer",
     ),
+    ("a text for texts", {"synthetic": "ours"}, r"synthetic is 'ours'; it should be a list"),
+    ("nothing for texts", {"synthetic": None}, r"synthetic is None; it should be a list"),
+    ("a text elsewhere", {"synthetic": ["../ours"]}, r"synthetic\.0 is '\.\./ours'"),
+    (
+        "a text twice",
+        {"synthetic": ["ours", "ours"]},
+        r"synthetic is \['ours', 'ours'\]; it should name each text once",
+    ),
     ("more than any chance", {"segmentation.alpha": 2}, r"segmentation\.alpha is 2; choose a number from 0 to 1"),
 )
 def test_a_network(

@@ -97,7 +97,7 @@ def test_subwords_that_are_not_those_of_the_weights(
 )
 def test_a_stage_without_subwords(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, put_in: object, said: str) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text("segmentation: {each: 1, alpha: 0.0}\n")
+    Path("params.yaml").write_text("segmentation: {each: 1, alpha: 0.0}\nsynthetic: []\n")
     if put_in is not None:
         Path("artifacts/subwords/subwords.model").mkdir(parents=True)
     with refused(said):

@@ -24,6 +24,7 @@ from entente.tracking.system import SystemMetrics, machine
 FINGERPRINT = "entente.fingerprint"
 KIND = "entente.kind"  # of a run that is no training: sweep, benchmark, ensemble, out_of_domain
 OWNER = "entente.job"  # the job of a sweep that a run belongs to; other trainings with its fingerprint are not its own
+SYNTHETIC = "entente.synthetic."  # prefix of tags: by which command, and which, a text was made that was learnt from
 CARRIED = "entente.carried"  # of a run out of another store: the id by which that one knew it
 PARENT_VARIABLE = "ENTENTE_PARENT_RUN_ID"  # a sweep's own: MLFLOW_RUN_ID would make children write into the parent
 COMMIT = "mlflow.source.git.commit"
