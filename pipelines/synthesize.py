@@ -24,7 +24,7 @@ from entente.decoding.settings import Decoding
 from entente.errors import EntenteError, for_people
 from entente.evaluation import report
 from entente.model.weights import WEIGHTS
-from entente.options import construct
+from entente.options import FileName, checked, construct
 from entente.text.cleaning import Cleaning, normalise
 from entente.text.corpus import read_lines, replacing_folder
 from entente.text.synthetic import LANGUAGES, MADE, SYNTHETIC, digest, made
@@ -43,6 +43,7 @@ def main() -> None:
     """Translate the training side, and write the pairs that are new, with word of who made them."""
     overrides = [argument for argument in sys.argv[1:] if not argument.startswith(CALLED)]
     called = [argument.removeprefix(CALLED) for argument in sys.argv[1:] if argument.startswith(CALLED)]
+    checked(Sequence[FileName], called, "as")
     jobs = teachers(overrides)
     settings, prepared = jobs[0].parameters, jobs[0].shared / "data/prepared"
     models = trained(jobs, overrides)
