@@ -45,8 +45,8 @@ def main() -> None:
     called = [argument.removeprefix(CALLED) for argument in sys.argv[1:] if argument.startswith(CALLED)]
     checked(Sequence[FileName], called, "as")
     jobs = teachers(overrides)
-    settings, prepared = jobs[0].parameters, jobs[0].shared / "data/prepared"
-    models = trained(jobs, overrides)
+    settings, models = jobs[0].parameters, trained(jobs, overrides)
+    prepared = next(iter(models)).parents[1] / "data/prepared"  # what it was trained on
     corpus = str(settings["corpus"]["name"])
     turned, corpus = corpus.endswith(TURNED), corpus.removesuffix(TURNED)
     split = [prepared / f"train.{language}" for language in LANGUAGES]
