@@ -22,6 +22,7 @@ from entente.tracking import registry
 from entente.tracking.registry import EXAMPLE, NEEDED
 from entente.translator import Translator
 from pipelines import evaluate, register
+from pipelines.parameters import read
 from pipelines.tracked_run import open_runs
 
 # It imports what it is given and no more; MLflow's own warnings are its own.
@@ -69,6 +70,18 @@ def test_one_version_for_one_training_and_the_best_is_called_so(client: MlflowCl
     )
     assert run.data.tags["entente.fingerprint"] in (registered / "artifacts/model/config.json").read_text()
     assert not [*registered.rglob("*.pkl"), *registered.rglob("*.pyc")]
+
+
+def test_who_writes_english_is_another_model(there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = f"sqlite:///{tmp_path / 'other.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    monkeypatch.setattr(register, "REGISTERED", tmp_path / "registered.json")
+    turned = read("corpus") | {"name": "grammar_turned"}
+    monkeypatch.setattr("pipelines.register.read", lambda place: turned if place == "corpus" else read(place))
+    register.main()
+    (model,) = MlflowClient(store).search_registered_models()
+    assert (model.name, [*model.aliases]) == ("entente-fr-en", ["best", "best-grammar_turned"])
+    assert json.loads((tmp_path / "registered.json").read_text())["model"] == model.name
 
 
 def test_of_one_corpus_the_best_of_another_the_latest(

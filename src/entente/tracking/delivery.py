@@ -135,7 +135,7 @@ def _dataset(client: MlflowClient, run: str, entry: Entry) -> None:
 def _register(client: MlflowClient, run: str, entry: Entry) -> None:
     model, corpus = entry["model"], entry["corpus"]
     with contextlib.suppress(MlflowException):  # it is there already; if it cannot be made the next call says so
-        client.create_registered_model(model, description="English to French, by the networks of Entente.")
+        client.create_registered_model(model, description="Translations by the networks of Entente.")
     if not client.list_artifacts(run, entry["folder"]):
         raise RefusedError(f"run {run} has no {entry['folder']} to register")
     source = f"{client.get_run(run).info.artifact_uri}/{entry['folder']}"
