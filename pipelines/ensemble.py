@@ -33,9 +33,7 @@ Figures = Mapping[str, Any]
 @for_people
 def main() -> None:
     """Evaluate the ensemble of the trainings that the overrides name, log it as a run, and print the table."""
-    if any(override.startswith("sweep=") for override in sys.argv[1:]):
-        raise EntenteError("an ensemble is not a sweep's: name its members, such as experiment=baseline,gru seed=1,2")
-    jobs = plan(sys.argv[1:], root() / CONF)
+    jobs = together(sys.argv[1:])
     models = members(jobs)
     settings = jobs[0].parameters
     names = [model.parent.parent.name for model in models]  # the same wherever the repository lies
@@ -64,15 +62,23 @@ def main() -> None:
     print(f"\nTables and translations: {folder}")
 
 
+def together(overrides: Sequence[str]) -> list[Job]:
+    """Return the jobs that the overrides name; EntenteError where they are a sweep's, or to search in several ways."""
+    if any(override.startswith("sweep=") for override in overrides):
+        raise EntenteError("an ensemble is not a sweep's: name its members, such as experiment=baseline,gru seed=1,2")
+    jobs = plan(overrides, root() / CONF)
+    if any(job.parameters["decoding"] != jobs[0].parameters["decoding"] for job in jobs):
+        raise EntenteError("an ensemble searches in one way: give each key of decoding one value")
+    return jobs
+
+
 def members(jobs: Sequence[Job]) -> dict[Path, str]:
     """Return the models that the jobs trained, and what each is called.
 
-    Raises EntenteError where there are fewer than two, one is not trained, or they are to search in several ways.
+    Raises EntenteError where there are fewer than two, or one is not trained.
     """
     if len(jobs) < 2:
         raise EntenteError("an ensemble has two members or more: name several seeds or experiments, such as seed=1,2,3")
-    if any(job.parameters["decoding"] != jobs[0].parameters["decoding"] for job in jobs):
-        raise EntenteError("an ensemble searches in one way: give each key of decoding one value")
     return {model: f"{job.label}, seed {job.seed}" for model, job in trained(jobs, sys.argv[1:]).items()}
 
 

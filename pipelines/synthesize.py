@@ -29,10 +29,9 @@ from entente.text.cleaning import Cleaning, normalise
 from entente.text.corpus import read_lines, replacing_folder
 from entente.text.synthetic import LANGUAGES, MADE, SYNTHETIC, digest, made
 from entente.tracking.store import root
-from pipelines.compose import CONF
+from pipelines.ensemble import together
 from pipelines.groups import TURNED
-from pipelines.job import Job, trained
-from pipelines.sweep import plan
+from pipelines.job import trained
 
 CALLED = "as="
 Pair = tuple[str, str]
@@ -44,7 +43,7 @@ def main() -> None:
     overrides = [argument for argument in sys.argv[1:] if not argument.startswith(CALLED)]
     called = [argument.removeprefix(CALLED) for argument in sys.argv[1:] if argument.startswith(CALLED)]
     checked(Sequence[FileName], called, "as")
-    jobs = teachers(overrides)
+    jobs = together(overrides)
     settings, models = jobs[0].parameters, trained(jobs, overrides)
     prepared = next(iter(models)).parents[1] / "data/prepared"  # what it was trained on
     corpus = str(settings["corpus"]["name"])
@@ -72,18 +71,6 @@ def main() -> None:
             (folder / f"train.{language}").write_text(text, encoding="utf-8", newline="\n")
         report.write_json(folder / MADE, makers | {"read": len(sources), "written": len(pairs)})
     print(f"{len(pairs):,} of {len(sources):,} translations are new: {place}")
-
-
-def teachers(overrides: Sequence[str]) -> list[Job]:
-    """Return the jobs that the overrides name; EntenteError where they cannot translate together."""
-    if any(override.startswith("sweep=") for override in overrides):
-        raise EntenteError(
-            "those that translate are not a sweep's: name them, such as experiment=baseline,gru seed=1,2"
-        )
-    jobs = plan(overrides, root() / CONF)
-    if any(job.parameters["decoding"] != jobs[0].parameters["decoding"] for job in jobs):
-        raise EntenteError("those that translate together search in one way: give each key of decoding one value")
-    return jobs
 
 
 def _is_there(place: Path, makers: Mapping[str, Any]) -> bool:

@@ -86,7 +86,7 @@ def test_a_training_the_other_way_round_writes_english_for_real_french(repositor
         (["sweep=heads", "seed=1"], "not a sweep's"),
         (["as=../ours", "seed=1"], r"as\.0 is '\.\./ours'"),
         (["seed=7"], "baseline, seed 7: no such training is done"),
-        (["seed=1,2", "decoding.beam=1,2"], "search in one way"),
+        (["seed=1,2", "decoding.beam=1,2"], "searches in one way"),
     ],
 )
 def test_who_cannot_translate_the_training_side_is_told(

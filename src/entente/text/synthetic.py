@@ -59,8 +59,8 @@ def described(folder: Path, prepared: Path) -> dict[str, Any]:
 
     Raises EntenteError where it cannot be learnt from beside the training split in the folder `prepared`.
     """
-    maker = made(folder)
-    if maker.get("split", digest(texts(prepared))) != digest(texts(prepared)):
+    maker, split = made(folder), digest(texts(prepared))
+    if maker.get("split", split) != split:
         raise EntenteError(
             f"{folder} was made of another training split than the one in {prepared}, and may give its tests away: "
             "remove it, and make it anew of this one (python -m pipelines.synthesize)"
