@@ -27,12 +27,16 @@ class Corpus:
 
     def __post_init__(self) -> None:
         """Refuse tests of which one would be written over another, or over what is learnt from."""
-        taken = {"train"} if self.split is None else {"train", "val"}  # a search may be judged by a published val
-        twice = {name for name in self.tests if self.tests.count(name) > 1} | taken & set(self.tests)
+        # A search may be judged by val.
+        twice = {name for name in self.tests if self.tests.count(name) > 1} | {"train"} & set(self.tests)
         if twice:
             raise EntenteError(
                 f"corpus.tests names {', '.join(sorted(twice))} beside another split of that name: "
-                f"name each test once, and not {' or '.join(sorted(taken))}"
+                "name each test once, and not train"
+            )
+        if self.split is not None and len(set(self.tests) - {"val"}) > 1:
+            raise EntenteError(
+                f"corpus.tests names {', '.join(self.tests)}, but corpus.split divides off val and one test: name one"
             )
 
 

@@ -110,7 +110,7 @@ def test_a_configuration(
     ),
     ("pairs below 0", {"corpus.split.val": -3}, r"corpus\.split\.val is -3; it should be at least 1"),
     ("a share of more than all", {"corpus.split.largest": 2}, r"corpus\.split\.largest is 2; it should be at most 1"),
-    ("a test that the split divides off", {"corpus.tests": ["val"]}, "corpus.tests names val beside another split"),
+    ("two tests of a split", {"corpus.tests": ["test", "more"]}, "corpus.tests names test, more, but corpus.split div"),
     ("a split by a number", {"corpus.split": 3}, r"corpus\.split is 3; it should be a group of options"),
     ("no file", {"corpus.download.files": []}, r"corpus\.download\.files is \[\]; it should have at least 1 item"),
     (

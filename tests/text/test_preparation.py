@@ -109,6 +109,14 @@ def test_every_pair_that_is_kept_stands_in_one_split(raw: Path, tmp_path: Path) 
     assert tally["dropped"]["duplicate"] == tally["read"] - len(wanted)
 
 
+def test_judged_by_val_nothing_else_changes_and_the_test_is_left_unread(raw: Path, tmp_path: Path) -> None:
+    for out, tests in (("test", ["test"]), ("val", ["val"])):
+        prepare(raw, tmp_path / out, texts=DIVIDED, tests=tests, probes=None, cleaning=LIMITS, split=SPLIT)
+    left = {path.name for path in (tmp_path / "val").iterdir()}
+    assert left == {path.name for path in (tmp_path / "test").iterdir() if not path.name.startswith("test.")}
+    assert all((tmp_path / "val" / name).read_bytes() == (tmp_path / "test" / name).read_bytes() for name in left)
+
+
 def test_preparing_again_gives_the_same_bytes(raw: Path, tmp_path: Path) -> None:
     for name in ("one", "other"):
         prepare(raw, tmp_path / name, texts=DIVIDED, tests=["test"], probes=None, cleaning=LIMITS, split=SPLIT)

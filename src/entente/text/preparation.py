@@ -80,15 +80,16 @@ def prepare(
     if (split is not None) != any(text.split is None for text in texts):
         raise EntenteError("corpus.split must divide exactly those corpora of which a text names no split (null)")
     learnt = [text for text in texts if text.split in (None, "train")]
-    published = ["val", *tests] if split is None else []
+    judged = dict.fromkeys(["val", *tests])  # a search may be judged by val alone: the test is then held out unread
+    published, divided = (judged, ()) if split is None else ((), judged)
     with replacing_folder(out) as folder, tempfile.TemporaryFile("w+", encoding="utf-8", dir=folder) as file:
         pool = _Pool(_pairs(raw, learnt, "train"), cleaning, file, processes)
         places = pool.places(split)
-        held: dict[str, dict[str, list[str]]] = {} if split is None else {"val": {}, tests[0]: {}}
-        _write_train(folder, pool.read_again(places), list(held.values()))
+        held: tuple[dict[str, list[str]], ...] = ({}, {})
+        _write_train(folder, pool.read_again(places), held)
         train = _Train(pool, places)
         tally: dict[str, Any] = {"read": pool.read, "dropped": pool.dropped, "train": {"pairs": train.pairs}}
-        for name, sentences in held.items():
+        for name, sentences in zip(divided, held, strict=False):
             # A published file may be sorted (Tatoeba's is, by length): shuffled, any first N are a sample.
             rows = sorted(sentences.items(), key=lambda row: stable_hash(row[0]))
             tally[name] = _write_rows(folder, name, rows) | train.overlap(rows)
