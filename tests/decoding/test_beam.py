@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from entente.decoding.beam import Hypothesis, _top, beam_search
+from entente.decoding.beam import Hypothesis, beam_search
 from tests.decoding.networks import BOS, EOS, PAD, UNK, VOCABULARY, Table, assert_equal, search
 
 
@@ -146,17 +146,3 @@ def test_no_sentence_is_no_work() -> None:
     )
     assert found == []
     assert network.rows == []
-
-
-@pytest.mark.parametrize(("vocabulary", "count"), [(6, 4), (8, 1), (33, 4), (400, 50), (401, 7), (2003, 9)])
-def test_the_best_words_are_found_as_topk_finds_them(vocabulary: int, count: int) -> None:
-    logits = torch.randn(11, vocabulary, generator=torch.Generator().manual_seed(1))
-    assert _top(logits, count).equal(logits.topk(count).indices)
-
-
-def test_of_equally_good_words_each_is_found_once() -> None:
-    logits = torch.full((2, 100), -torch.inf)
-    logits[:, [3, 40, 41, 99]] = 1.0
-    for row in _top(logits, 6):
-        assert len(set(row.tolist())) == 6
-        assert {3, 40, 41, 99} == set(row[:4].tolist())

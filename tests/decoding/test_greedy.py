@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from entente.decoding.greedy import greedy, translate
+from entente.errors import EntenteError
 from entente.text.subwords import Subwords
 from tests.conftest import SENTENCES
 from tests.decoding.networks import BOS, EOS, PAD, VOCABULARY, Copy, Table
@@ -35,12 +36,13 @@ def test_lengths_count_eos_and_hold_for_each_sentence() -> None:
     assert decode(network, [0, 0, 0], [5, 1, 3]) == [[4, 4, 4, 4], [], [4, 4]]
 
 
-def test_finished_sentences_leave_the_batch_when_they_are_half_of_it() -> None:
+def test_finished_sentences_leave_the_batch_when_they_are_a_fifth_of_it() -> None:
     network = Table(sentences=2, max_length=5, seed=2)
     network.table[0, :, 4] = 9.0
     network.table[1, :, EOS] = 9.0
-    assert decode(network, [0, 1, 0, 0], [5, 5, 3, 5]) == [[4, 4, 4, 4], [], [4, 4], [4, 4, 4, 4]]
-    assert network.rows == [4, 4, 2, 2]
+    found = decode(network, [0, 1, 0, 0, 0, 0], [5, 5, 3, 5, 5, 5])
+    assert found == [[4, 4, 4, 4], [], [4, 4], *[[4, 4, 4, 4]] * 3]
+    assert network.rows == [6, 6, 4, 4]
 
 
 def test_the_search_stops_when_all_have_ended() -> None:
@@ -48,6 +50,13 @@ def test_the_search_stops_when_all_have_ended() -> None:
     network.table[:, :, EOS] = 9.0
     assert decode(network, [0, 0], [5, 5]) == [[], []]
     assert network.rows == [2]
+
+
+def test_logits_that_are_no_numbers_are_refused() -> None:
+    network = Table(sentences=2, max_length=5, seed=3)
+    network.table[1, 0, 4] = torch.nan
+    with pytest.raises(EntenteError, match="diverged"):
+        decode(network, [0, 1], [5, 5])
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -109,6 +109,14 @@ def test_hypotheses_are_distinct_and_begin_with_the_translation(folder: Path) ->
         assert scores == sorted(scores, reverse=True)
 
 
+def test_greedily_a_translation_is_the_one_hypothesis(folder: Path, copier: Translator) -> None:
+    translator = Translator.load(folder, "cpu", replace(DECODING, beam=1))
+    assert list(translator.translate(SENTENCES)) == [one.text for [one] in translator.hypotheses(SENTENCES, 1)]
+    greedily = Translator(copier.network, copier.subwords, replace(DECODING, beam=1), CPU)
+    lines = ["", "one, two", f"{'cat, ' * 30}".strip(), " ", f"{'A cat. ' * 30}".strip()]
+    assert list(greedily.translate(lines)) == [line.strip() for line in lines]
+
+
 def test_hypotheses_of_a_split_sentence_combine_those_of_its_parts(copier: Translator) -> None:
     parts = [f"The cat sleeps {'and sleeps ' * 3}{i}." for i in range(3)]
     together = next(copier.hypotheses([" ".join(parts)], 3))
@@ -214,8 +222,9 @@ def test_log_probabilities_of_what_does_not_fit_are_refused(copier: Translator) 
         copier.log_probabilities(["I love you."], ["chat " * 50])
 
 
-def test_scores_that_are_no_numbers_are_no_translation(folder: Path) -> None:
-    translator = Translator.load(folder, "cpu", DECODING)
+@pytest.mark.parametrize("beam", [1, 3])
+def test_scores_that_are_no_numbers_are_no_translation(folder: Path, beam: int) -> None:
+    translator = Translator.load(folder, "cpu", replace(DECODING, beam=beam))
     for parameter in translator.network.parameters():
         parameter.data.fill_(torch.nan)
     with pytest.raises(EntenteError, match="diverged"):

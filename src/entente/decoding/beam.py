@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from entente.decoding.largest import largest
 from entente.model.seq2seq import State
-
-SLICES = 8  # of the vocabulary, when the best words are looked for
 
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
 
@@ -108,7 +107,7 @@ def _candidates(logits: Tensor, hypotheses: _Hypotheses, eos: int, never: Tensor
     alive, beam = hypotheses.live.shape
     # Of each row no more can be needed than N words and the ending; of all rows, N words and N endings.
     width = min(beam + 1 + len(never), logits.shape[1])
-    tokens = _top(logits, width)  # (A * N, C)
+    tokens = largest(logits, width)  # (A * N, C)
     # At its greatest length a hypothesis can only end: its one candidate is EOS, and C - 1 are void.
     last = (hypotheses.max_lengths == hypotheses.live_ids.shape[2] + 1).repeat_interleave(beam)[:, None]
     tokens = torch.where(last, eos, tokens)
@@ -118,22 +117,6 @@ def _candidates(logits: Tensor, hypotheses: _Hypotheses, eos: int, never: Tensor
     totals, order = totals.sort(dim=1, descending=True, stable=True)
     totals, order = totals[:, : 2 * beam], order[:, : 2 * beam]
     return totals, order // width, tokens.view(alive, -1).gather(1, order)
-
-
-def _top(logits: Tensor, count: int) -> Tensor:
-    """Return where the `count` largest of each row (R, V) stand, the largest first (R, C).
-
-    As `topk` does, in a third of its time: what is largest stands where maxima over slices, laid side by side, are.
-    """
-    width = logits.shape[1] // SLICES
-    if width < count:
-        return logits.topk(count).indices
-    sliced = logits[:, : SLICES * width].view(-1, SLICES, width)
-    columns = sliced.amax(1).topk(count).indices  # (R, C)
-    starts = torch.arange(0, SLICES * width, width, device=logits.device)[:, None]
-    left_over = torch.arange(SLICES * width, logits.shape[1], device=logits.device).expand(len(logits), -1)
-    places = torch.cat(((starts + columns[:, None]).flatten(1), left_over), 1)  # (R, SLICES C + less than SLICES)
-    return places.gather(1, logits.gather(1, places).topk(count).indices)
 
 
 def _grow(

@@ -1,16 +1,18 @@
-"""Greedy search: the best next piece at every step. Quick enough for validation BLEU."""
+"""Greedy search: the best next piece at every step, and no scores. Quick enough for validation BLEU."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from entente.decoding.largest import largest
 from entente.errors import EntenteError
 from entente.model.masks import padding_mask
 from entente.model.seq2seq import Seq2Seq
 from entente.text.batches import pad
 from entente.text.subwords import BOS, EOS, PAD, Subwords
 
+DIVERGED = "the network's scores are no numbers: its training diverged; train it anew"
 _ROWS = 128  # sentences in a batch: a step costs about the same for a few as for many
 
 
@@ -27,7 +29,8 @@ def greedy(
 ) -> list[list[int]]:
     """Translate src (B, S), src_mask (B, 1, 1, S) -> ids of each sentence, without BOS and EOS.
 
-    max_lengths (B,) int64 >= 1 counts EOS. The pieces `forbidden` (padding, BOS) are never chosen.
+    max_lengths (B,) int64 >= 1 counts EOS. The pieces `forbidden` (padding, BOS) are never chosen. What beam search
+    finds with a beam of 1, in three quarters of its time. Raises EntenteError where logits are no numbers.
     """
     state = network.start(network.encode(src, src_mask), src_mask)
     longest = int(max_lengths.max()) if len(max_lengths) else 0
@@ -40,11 +43,14 @@ def greedy(
         living = int(alive.sum())
         if not living:
             break
-        if 2 * living <= len(rows):  # moving the caches pays once half of the batch is done
+        if 5 * living <= 4 * len(rows):  # moving the caches pays once a fifth of the batch is done
             kept = alive.nonzero().flatten()
             rows, tokens, alive, state = rows[kept], tokens[kept], alive[kept], state.select(kept)
         logits, state = network.step(tokens, state)  # (A, V)
-        tokens = logits.index_fill(1, never, -torch.inf).argmax(1).masked_fill(~alive, eos)
+        chosen = largest(logits.index_fill_(1, never, -torch.inf), 1)  # (A, 1)
+        if not logits.gather(1, chosen).isfinite().all():
+            raise EntenteError(DIVERGED)
+        tokens = chosen[:, 0].masked_fill(~alive, eos)
         ids[rows, position] = tokens
         alive = alive & (tokens != eos) & (max_lengths[rows] > position + 2)
     return [row[: row.index(eos)] for row in ids.tolist()]

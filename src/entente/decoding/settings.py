@@ -19,7 +19,7 @@ class Decoding:
     length_penalty: float = 0.6
     max_length_factor: float = 1.5
     max_length_offset: int = 15
-    batch_tokens: int = 2048
+    batch_tokens: int = 4096
 
     def __post_init__(self) -> None:
         """Refuse what no search can do."""

@@ -5,16 +5,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from heapq import nlargest
 from itertools import islice, product
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from entente.decoding.beam import beam_search
+from entente.decoding.greedy import DIVERGED, greedy
 from entente.decoding.settings import DEFAULT, Decoding
 from entente.device import find_device
 from entente.errors import EntenteError
@@ -26,6 +28,9 @@ from entente.text.cleaning import normalise
 from entente.text.subwords import BOS, EOS, PAD, Subwords
 
 WINDOW = 2048  # sentences sorted by length together: enough for little padding, few enough for steady memory
+
+Found = TypeVar("Found")
+Search = Callable[[Sequence[list[int]]], Sequence[Found]]  # what is found of each of a batch of sources
 
 _AFTER_SENTENCE = re.compile(r"""(?:(?<=[.!?…])|(?<=[.!?…]["'”’»)\]]))\s+""")
 _AFTER_CLAUSE = re.compile(r"(?<=[,;:])\s+")
@@ -66,8 +71,12 @@ class Translator:
         A sentence longer than the network reads is translated in parts, split at punctuation; EntenteError
         where it has none, after the sentences before it.
         """
-        for translations in self._translations(sentences, 1):
-            yield translations[0].text
+        if self.decoding.beam == 1:  # no scores are asked for
+            for texts in self._each(sentences, self._greedy):
+                yield " ".join(filter(None, texts))
+        else:
+            for parts in self._each(sentences, partial(self._beam, n=1)):
+                yield _join(parts, 1)[0].text
 
     def hypotheses(self, sentences: Iterable[str], n: int) -> Iterator[list[Translation]]:
         """Yield the at most `n` best translations of each sentence, best first, no text twice."""
@@ -76,7 +85,7 @@ class Translator:
                 f"the {n} best translations were asked for: choose from 1 to the beam, {self.decoding.beam}, "
                 "or widen the beam"
             )
-        return self._translations(sentences, n)
+        return (_join(parts, n) for parts in self._each(sentences, partial(self._beam, n=n)))
 
     def log_probabilities(self, sources: Sequence[str], targets: Sequence[str]) -> list[float]:
         """Return log p(target | source) of each pair in nats, EOS included, by teacher forcing."""
@@ -92,13 +101,14 @@ class Translator:
                 results[i] = score
         return results
 
-    def _translations(self, sentences: Iterable[str], n: int) -> Iterator[list[Translation]]:
+    def _each(self, sentences: Iterable[str], search: Search[Found]) -> Iterator[list[Found]]:
+        """Yield for each sentence what the search finds of its parts."""
         waiting = iter(sentences)
         while window := list(islice(waiting, WINDOW)):
             parts, error = self._read(window)
-            found = iter(self._search([ids for sentence in parts for ids in sentence], n))
+            found = iter(self._search([ids for sentence in parts for ids in sentence], search))
             for sentence in parts:
-                yield _join([next(found) for _ in sentence], n)
+                yield [next(found) for _ in sentence]
             if error:
                 raise error
 
@@ -160,20 +170,26 @@ class Translator:
         if batch:
             yield batch
 
-    def _search(self, sources: Sequence[list[int]], n: int) -> list[list[Translation]]:
+    def _search(self, sources: Sequence[list[int]], search: Search[Found]) -> list[Found]:
         batches = list(self._batches([len(ids) + 1 for ids in sources]))
-        results: list[list[Translation]] = [[] for _ in sources]
+        results: dict[int, Found] = {}
         with _side_by_side(self.device, len(batches)) as mapped:
-            found = mapped(lambda batch: self._search_batch([sources[i] for i in batch], n), batches)
-            for batch, translations in zip(batches, found, strict=True):
-                for i, translation in zip(batch, translations, strict=True):
-                    results[i] = translation
-        return results
+            searched = mapped(lambda batch: search([sources[i] for i in batch]), batches)
+            for batch, found in zip(batches, searched, strict=True):
+                results.update(zip(batch, found, strict=True))
+        return [results[number] for number in range(len(sources))]
 
     @torch.inference_mode()
-    def _search_batch(self, sources: Sequence[list[int]], n: int) -> list[list[Translation]]:
+    def _greedy(self, sources: Sequence[list[int]]) -> list[str]:
         src, src_mask = self._source(sources)
-        limits = src_mask.flatten(1).sum(1) * self.decoding.max_length_factor + self.decoding.max_length_offset
+        limits = self._limits(src_mask)
+        return self.subwords.decode(
+            greedy(self.network, src, src_mask, bos=BOS, eos=EOS, forbidden=(PAD, BOS), max_lengths=limits)
+        )
+
+    @torch.inference_mode()
+    def _beam(self, sources: Sequence[list[int]], n: int) -> list[list[Translation]]:
+        src, src_mask = self._source(sources)
         found = beam_search(
             self.network.step,
             self.network.start(self.network.encode(src, src_mask), src_mask),
@@ -183,10 +199,10 @@ class Translator:
             beam=self.decoding.beam,
             n_best=self.decoding.beam if n > 1 else 1,  # several spellings of one text count once
             length_penalty=self.decoding.length_penalty,
-            max_lengths=limits.long().clamp(max=self.network.max_length),
+            max_lengths=self._limits(src_mask),
         )
         if not all(found):
-            raise EntenteError("the network's scores are no numbers: its training diverged; train it anew")
+            raise EntenteError(DIVERGED)
         texts = iter(self.subwords.decode([hypothesis.ids for sentence in found for hypothesis in sentence]))
         results = []
         for sentence in found:
@@ -210,6 +226,11 @@ class Translator:
     def _source(self, sources: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         src = self._tensor([[*ids, EOS] for ids in sources])  # (B, S)
         return src, padding_mask(src, PAD)
+
+    def _limits(self, src_mask: Tensor) -> Tensor:
+        """How many pieces each translation may have, EOS counted: src_mask (B, 1, 1, S) -> (B,) int64."""
+        limits = src_mask.flatten(1).sum(1) * self.decoding.max_length_factor + self.decoding.max_length_offset
+        return limits.long().clamp(max=self.network.max_length)
 
     def _tensor(self, rows: Sequence[list[int]]) -> Tensor:
         longest = max(map(len, rows))

@@ -66,7 +66,10 @@ class Seq2Seq(nn.Module, ABC, Generic[StateT]):
 
     @abstractmethod
     def step(self, tokens: Tensor, state: StateT) -> tuple[Tensor, StateT]:
-        """Read one more word: tokens (B,) int64 -> logits (B, V) of the word after it, and the state after it."""
+        """Read one more word: tokens (B,) int64 -> logits (B, V) of the word after it, and the state after it.
+
+        The logits are the caller's to write over.
+        """
 
     def score(self, x: Tensor) -> Tensor:
         """Score every word of the vocabulary: x (..., D) -> logits (..., V)."""
