@@ -33,8 +33,8 @@ from pipelines.job import FOLDER, Job
 from pipelines.tracked_run import open_runs
 
 SYSTEMS = {
-    "training": ("entente", "torch", "marian", "marian_kept"),
-    "translating": ("entente", "torch", "marian", "ctranslate2", "ctranslate2_int8"),
+    "training": ("entente", "torch", "marian", "eole", "marian_kept"),
+    "translating": ("entente", "torch", "marian", "eole", "ctranslate2", "ctranslate2_int8"),
 }
 WITHOUT = ("onednn", "loss", "memory", "sorting", "attention", "dropout", "fused_adam")
 UNITS = {"training": "target pieces/s", "translating": "sentences/s"}
@@ -93,7 +93,7 @@ def cases(arguments: argparse.Namespace) -> list[Case]:
     if asked["model"]:
         if asked["sizes"]:
             raise EntenteError("trained weights have the size that they have: leave --sizes or --model out")
-        if unable := sorted({"torch", "marian"} & set(asked["systems"])):
+        if unable := sorted({"torch", "marian", "eole"} & set(asked["systems"])):
             raise EntenteError(f"{' and '.join(unable)} cannot read our weights: leave --model or these --systems out")
         weights.read_config(asked["model"])
         model, sizes = str(asked["model"].resolve()), ["trained"]

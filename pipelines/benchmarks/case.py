@@ -34,7 +34,7 @@ class Case:
     """What is timed: `task` by `system`, of a size, in a precision, on a device.
 
     Systems: entente; torch, the yardstick; marian, of Hugging Face, and the same told to keep its memory as we are;
-    ctranslate2, in float32 or int8.
+    eole, the successor of OpenNMT-py; ctranslate2, in float32 or int8.
     """
 
     task: str

@@ -126,6 +126,10 @@ def other(system: str, model: dict[str, Any], vocabulary: int) -> Any:
         from pipelines.benchmarks.marian import Marian  # its library is no dependency of ours
 
         return Marian(vocabulary=vocabulary, layers=layers, **shape)
+    if system == "eole":
+        from pipelines.benchmarks.eole import Eole  # nor is this one's
+
+        return Eole(vocabulary=vocabulary, layers=layers, **shape)
     return None
 
 
