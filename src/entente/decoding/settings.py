@@ -10,7 +10,7 @@ class Decoding:
     """How to search; the keys of `conf/decoding/`.
 
     A translation has at most `max_length_factor` x source + `max_length_offset` pieces, EOS counted on both
-    sides; a batch holds at most `batch_tokens` source pieces, padding included.
+    sides; a batch holds at most `batch_tokens` source pieces, padding included, and greedily twice as many.
     """
 
     # For who asks for nothing else: what conf/decoding/beam.yaml says, which a test holds equal. An installed package
@@ -19,7 +19,7 @@ class Decoding:
     length_penalty: float = 0.6
     max_length_factor: float = 1.5
     max_length_offset: int = 15
-    batch_tokens: int = 4096
+    batch_tokens: int = 2048
 
     def __post_init__(self) -> None:
         """Refuse what no search can do."""

@@ -28,6 +28,7 @@ from entente.text.cleaning import normalise
 from entente.text.subwords import BOS, EOS, PAD, Subwords
 
 WINDOW = 2048  # sentences sorted by length together: enough for little padding, few enough for steady memory
+GREEDILY = 2  # times as many pieces in a batch: a sentence is one row, where a beam has several
 
 Found = TypeVar("Found")
 Search = Callable[[Sequence[list[int]]], Sequence[Found]]  # what is found of each of a batch of sources
@@ -72,11 +73,11 @@ class Translator:
         where it has none, after the sentences before it.
         """
         if self.decoding.beam == 1:  # no scores are asked for
-            for texts in self._each(sentences, self._greedy):
+            for texts in self._each(sentences, self._greedy, GREEDILY * self.decoding.batch_tokens):
                 yield " ".join(filter(None, texts))
         else:
-            for parts in self._each(sentences, partial(self._beam, n=1)):
-                yield _join(parts, 1)[0].text
+            for [best] in self._hypotheses(sentences, 1):
+                yield best.text
 
     def hypotheses(self, sentences: Iterable[str], n: int) -> Iterator[list[Translation]]:
         """Yield the at most `n` best translations of each sentence, best first, no text twice."""
@@ -85,7 +86,7 @@ class Translator:
                 f"the {n} best translations were asked for: choose from 1 to the beam, {self.decoding.beam}, "
                 "or widen the beam"
             )
-        return (_join(parts, n) for parts in self._each(sentences, partial(self._beam, n=n)))
+        return self._hypotheses(sentences, n)
 
     def log_probabilities(self, sources: Sequence[str], targets: Sequence[str]) -> list[float]:
         """Return log p(target | source) of each pair in nats, EOS included, by teacher forcing."""
@@ -95,18 +96,22 @@ class Translator:
                 raise self._too_long(sentence, ids)
         results = [0.0] * len(src)
         longest = [max(len(one), len(other)) + 1 for one, other in zip(src, tgt, strict=True)]
-        for batch in self._batches(longest):
+        for batch in self._batches(longest, self.decoding.batch_tokens):
             scores = self._score([src[i] for i in batch], [tgt[i] for i in batch])
             for i, score in zip(batch, scores, strict=True):
                 results[i] = score
         return results
 
-    def _each(self, sentences: Iterable[str], search: Search[Found]) -> Iterator[list[Found]]:
+    def _hypotheses(self, sentences: Iterable[str], n: int) -> Iterator[list[Translation]]:
+        for parts in self._each(sentences, partial(self._beam, n=n), self.decoding.batch_tokens):
+            yield _join(parts, n)
+
+    def _each(self, sentences: Iterable[str], search: Search[Found], tokens: int) -> Iterator[list[Found]]:
         """Yield for each sentence what the search finds of its parts."""
         waiting = iter(sentences)
         while window := list(islice(waiting, WINDOW)):
             parts, error = self._read(window)
-            found = iter(self._search([ids for sentence in parts for ids in sentence], search))
+            found = iter(self._search([ids for sentence in parts for ids in sentence], search, tokens))
             for sentence in parts:
                 yield [next(found) for _ in sentence]
             if error:
@@ -157,12 +162,13 @@ class Translator:
             f"model reads at most {self.network.max_length}: split it, or train with a larger max_length"
         )
 
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+    @staticmethod
+    def _batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
         """Indexes of sentences of like lengths, the longest first (too large a batch fails at once)."""
         batch: list[int] = []
         longest = 0
         for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-            if batch and (len(batch) + 1) * longest > self.decoding.batch_tokens:
+            if batch and (len(batch) + 1) * longest > tokens:
                 yield batch
                 batch = []
             longest = longest if batch else lengths[i]
@@ -170,8 +176,8 @@ class Translator:
         if batch:
             yield batch
 
-    def _search(self, sources: Sequence[list[int]], search: Search[Found]) -> list[Found]:
-        batches = list(self._batches([len(ids) + 1 for ids in sources]))
+    def _search(self, sources: Sequence[list[int]], search: Search[Found], tokens: int) -> list[Found]:
+        batches = list(self._batches([len(ids) + 1 for ids in sources], tokens))
         results: dict[int, Found] = {}
         with _side_by_side(self.device, len(batches)) as mapped:
             searched = mapped(lambda batch: search([sources[i] for i in batch]), batches)
