@@ -50,7 +50,8 @@ def test_every_option_composes_and_builds(override: str) -> None:
 
 
 # What a recipe has anyway.
-ANSWERED = {"multi30k": ("muon", "rotary_positions"), "default": ("adam", "sinusoidal_positions")}
+BY_MUON = ("muon", "rotary_positions")
+ANSWERED = {"multi30k": BY_MUON, "tatoeba": BY_MUON, "default": ("adam", "sinusoidal_positions")}
 
 
 @pytest.mark.parametrize("recipe", sorted(file.stem for file in (ROOT / CONF / "recipe").glob("*.yaml")))
