@@ -117,6 +117,24 @@ def test_greedily_a_translation_is_the_one_hypothesis(folder: Path, copier: Tran
     assert list(greedily.translate(lines)) == [line.strip() for line in lines]
 
 
+@pytest.mark.parametrize(("beam", "rows"), [(1, 20), (3, 30)])
+def test_a_batch_holds_as_many_sentences_as_its_pieces_allow_and_greedily_twice_as_many(
+    copier: Translator, monkeypatch: pytest.MonkeyPatch, beam: int, rows: int
+) -> None:
+    [ids] = copier.subwords.encode(["A cat."])
+    step, seen = copier.network.step, []
+
+    def watched(tokens: Any, state: Any) -> Any:
+        seen.append(len(tokens))
+        return step(tokens, state)
+
+    monkeypatch.setattr(copier.network, "step", watched)
+    decoding = replace(DECODING, beam=beam, batch_tokens=10 * (len(ids) + 1))
+    cats = ["A cat."] * 50
+    assert list(Translator(copier.network, copier.subwords, decoding, CPU).translate(cats)) == cats
+    assert max(seen) == rows
+
+
 def test_hypotheses_of_a_split_sentence_combine_those_of_its_parts(copier: Translator) -> None:
     parts = [f"The cat sleeps {'and sleeps ' * 3}{i}." for i in range(3)]
     together = next(copier.hypotheses([" ".join(parts)], 3))
