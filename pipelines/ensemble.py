@@ -52,7 +52,7 @@ def main() -> None:
         found: dict[str, Figures] = {name: _read(model) for model, name in models.items()}
         for way, translate in ways.items():
             place = folder / way.replace(" ", "_")
-            prepared = jobs[0].shared / "data/prepared"
+            prepared = next(iter(models)).parents[1] / "data/prepared"  # of what a member was trained on
             found[way] = evaluate(translator, translate, prepared, tests, bounds, place).metrics
             run.metrics(report.flatten({test: found[way][test] for test in tests}, f"{way}/"), step=0)
         header, rows = table(found, tests)
