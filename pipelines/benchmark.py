@@ -90,6 +90,8 @@ def cases(arguments: argparse.Namespace) -> list[Case]:
     given = {"tokens": 1024, "accumulate": 1, "precisions": ["fp32"], "beams": [1], "without": [], "model": None}
     asked: dict[str, Any] = given | vars(arguments)
     model, sizes = "", asked["sizes"] or ["tiny", "small"]
+    if "eole" in asked["systems"] and asked["device"] != "cpu":
+        raise EntenteError("eole is timed on a CPU alone: leave it out of --systems, or --device")
     if asked["model"]:
         if asked["sizes"]:
             raise EntenteError("trained weights have the size that they have: leave --sizes or --model out")

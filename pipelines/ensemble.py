@@ -40,6 +40,7 @@ def main() -> None:
     mark = fingerprint({"members": names, "decoding": settings["decoding"]}, [])
     folder = root() / FOLDER / "ensembles" / mark
     translator = load_together(list(models), "auto", construct(Decoding, settings["decoding"], "decoding"))
+    prepared = next(iter(models)).parents[1] / "data/prepared"  # what a member was trained on
     tests, bounds = settings["corpus"]["tests"], settings["evaluation"]["length_bounds"]
     ways: Mapping[str, Translate] = {
         "ensemble": translator.translate,
@@ -52,7 +53,6 @@ def main() -> None:
         found: dict[str, Figures] = {name: _read(model) for model, name in models.items()}
         for way, translate in ways.items():
             place = folder / way.replace(" ", "_")
-            prepared = next(iter(models)).parents[1] / "data/prepared"  # of what a member was trained on
             found[way] = evaluate(translator, translate, prepared, tests, bounds, place).metrics
             run.metrics(report.flatten({test: found[way][test] for test in tests}, f"{way}/"), step=0)
         header, rows = table(found, tests)

@@ -31,7 +31,7 @@ class Corpus:
         twice = {name for name in self.tests if self.tests.count(name) > 1} | {"train"} & set(self.tests)
         if twice:
             raise EntenteError(
-                f"corpus.tests names {', '.join(sorted(twice))} beside another split of that name: "
+                f"corpus.tests names {', '.join(sorted(twice))} twice, or as what is learnt from: "
                 "name each test once, and not train"
             )
         if self.split is not None and len(set(self.tests) - {"val"}) > 1:

@@ -23,9 +23,9 @@ from pipelines.report import SPEED, lengths, outcome
 PAGE = Path("docs/results.md")
 KEPT = Path("docs/results.tar.xz")
 NETWORKS = (BASELINE, "gru_additive")
-BY_MUON = (*NETWORKS, "gru_additive_adam", "gru_wider")  # of recipes with Muon, which does not suit RNNs
+WITH_ADAM = (*NETWORKS, "gru_additive_adam", "gru_wider")  # where a recipe has Muon, which does not suit RNNs
 MULTI30K = (
-    *BY_MUON,
+    *WITH_ADAM,
     "bfloat16",
     "subword_sampling",
     "r_drop",
@@ -36,10 +36,10 @@ RECIPES = {  # what it is called -> overrides, networks
     "default": ((), NETWORKS),
     "grammar_long": (("recipe=grammar_long",), NETWORKS),
     "multi30k": (("recipe=multi30k",), MULTI30K),
-    "tatoeba": (("recipe=tatoeba",), BY_MUON),
+    "tatoeba": (("recipe=tatoeba",), WITH_ADAM),
     "tatoeba, split pair by pair": (
         ("recipe=tatoeba", "corpus.split.unit=pair"),
-        BY_MUON,
+        WITH_ADAM,
     ),
 }
 ALL = "all_references"

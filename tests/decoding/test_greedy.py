@@ -4,13 +4,12 @@ import pytest
 import torch
 
 from entente.decoding.greedy import greedy, translate
-from entente.errors import EntenteError
 from entente.text.subwords import Subwords
 from tests.conftest import SENTENCES
 from tests.decoding.networks import BOS, EOS, PAD, VOCABULARY, Copy, Table
 
 
-def decode(network: Table, sentences: list[int], max_lengths: list[int]) -> list[list[int]]:
+def decode(network: Table, sentences: list[int], max_lengths: list[int]) -> list[list[int] | None]:
     src = torch.tensor(sentences, dtype=torch.int64)[:, None]
     lengths = torch.tensor(max_lengths, dtype=torch.int64)
     return greedy(network, src, src, bos=BOS, eos=EOS, forbidden=(PAD, BOS), max_lengths=lengths)
@@ -36,13 +35,14 @@ def test_lengths_count_eos_and_hold_for_each_sentence() -> None:
     assert decode(network, [0, 0, 0], [5, 1, 3]) == [[4, 4, 4, 4], [], [4, 4]]
 
 
-def test_finished_sentences_leave_the_batch_when_they_are_a_fifth_of_it() -> None:
+@pytest.mark.parametrize(("sentences", "rows"), [(5, [5, 4, 4, 4]), (6, [6, 6, 6, 6])])
+def test_finished_sentences_leave_the_batch_when_they_are_a_fifth_of_it(sentences: int, rows: list[int]) -> None:
     network = Table(sentences=2, max_length=5, seed=2)
     network.table[0, :, 4] = 9.0
     network.table[1, :, EOS] = 9.0
-    found = decode(network, [0, 1, 0, 0, 0, 0], [5, 5, 3, 5, 5, 5])
-    assert found == [[4, 4, 4, 4], [], [4, 4], *[[4, 4, 4, 4]] * 3]
-    assert network.rows == [6, 6, 4, 4]
+    others = sentences - 1
+    assert decode(network, [1, *[0] * others], [5] * sentences) == [[], *[[4, 4, 4, 4]] * others]
+    assert network.rows == rows
 
 
 def test_the_search_stops_when_all_have_ended() -> None:
@@ -52,11 +52,11 @@ def test_the_search_stops_when_all_have_ended() -> None:
     assert network.rows == [2]
 
 
-def test_logits_that_are_no_numbers_are_refused() -> None:
+def test_of_logits_that_are_no_numbers_nothing_is_said_and_the_others_are_as_ever() -> None:
     network = Table(sentences=2, max_length=5, seed=3)
+    [alone] = decode(network, [0], [5])
     network.table[1, 0, 4] = torch.nan
-    with pytest.raises(EntenteError, match="diverged"):
-        decode(network, [0, 1], [5, 5])
+    assert decode(network, [0, 1], [5, 5]) == [alone, None]
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -40,6 +40,12 @@ def copier(subwords: Subwords) -> Translator:
     return Translator(Copy(len(subwords), 40), subwords, DECODING, CPU)
 
 
+@pytest.fixture(params=[1, 3], ids="beam {}".format)
+def either(copier: Translator, request: pytest.FixtureRequest) -> Translator:
+    """The same, by greedy search or with a beam."""
+    return Translator(copier.network, copier.subwords, replace(DECODING, beam=request.param), CPU)
+
+
 @pytest.fixture
 def folder(tmp_path: Path, subwords_model: Path, subwords: Subwords) -> Path:
     """A complete model: a Transformer that has learnt nothing."""
@@ -50,50 +56,50 @@ def folder(tmp_path: Path, subwords_model: Path, subwords: Subwords) -> Path:
     return tmp_path / "model"
 
 
-def test_translations_come_in_order_window_after_window(copier: Translator) -> None:
+def test_translations_come_in_order_window_after_window(either: Translator) -> None:
     sentences = [f"{i} {'cat ' * (i % 7)}".strip() for i in range(WINDOW + 100)]
-    assert list(copier.translate(sentences)) == sentences
+    assert list(either.translate(sentences)) == sentences
 
 
-def test_an_endless_stream_is_read_no_further_than_its_window(copier: Translator) -> None:
+def test_an_endless_stream_is_read_no_further_than_its_window(either: Translator) -> None:
     numbers = count()
-    assert list(islice(copier.translate(str(i) for i in numbers), 3)) == ["0", "1", "2"]
+    assert list(islice(either.translate(str(i) for i in numbers), 3)) == ["0", "1", "2"]
     assert next(numbers) == WINDOW
 
 
-def test_blank_lines_stay_blank_and_in_place(copier: Translator) -> None:
-    assert list(copier.translate(["", "I love you.", " \t ", "\u200b", "The cat sleeps."])) == [
+def test_blank_lines_stay_blank_and_in_place(either: Translator) -> None:
+    assert list(either.translate(["", "I love you.", " \t ", "\u200b", "The cat sleeps."])) == [
         "",
         "I love you.",
         "",
         "",
         "The cat sleeps.",
     ]
-    assert list(copier.translate([])) == []
+    assert list(either.translate([])) == []
 
 
-def test_sentences_are_normalised_as_the_corpus_was(copier: Translator) -> None:
+def test_sentences_are_normalised_as_the_corpus_was(either: Translator) -> None:
     sentence = unicodedata.normalize("NFD", "  Élodie n'a pas\tvu l'été ") + "\r\n"
-    assert list(copier.translate([sentence])) == ["Élodie n'a pas vu l'été"]
+    assert list(either.translate([sentence])) == ["Élodie n'a pas vu l'été"]
 
 
 @pytest.mark.parametrize("mark", [". ", "! ", "? ", "… ", '." ', "; ", ", "])
-def test_long_sentences_are_split_at_punctuation_and_lose_nothing(copier: Translator, mark: str) -> None:
+def test_long_sentences_are_split_at_punctuation_and_lose_nothing(either: Translator, mark: str) -> None:
     sentence = mark.join(f"The cat sleeps {i}" for i in range(30)) + "."
-    assert list(copier.translate([sentence, "I love you."])) == [sentence, "I love you."]
+    assert list(either.translate([sentence, "I love you."])) == [sentence, "I love you."]
 
 
-def test_clauses_that_fit_together_stay_together(copier: Translator) -> None:
+def test_clauses_that_fit_together_stay_together(either: Translator) -> None:
     sentence = ", ".join(["cat"] * 40)
-    (best,) = next(copier.hypotheses([sentence], 1))
+    (best,) = next(either.hypotheses([sentence], 1))
     assert best.text == sentence
-    parts = copier._parts(sentence)
-    fewest = -(-len(copier.subwords.encode([sentence])[0]) // 39)
+    parts = either._parts(sentence)
+    fewest = -(-len(either.subwords.encode([sentence])[0]) // 39)
     assert len(parts) <= fewest + 1
 
 
-def test_a_long_sentence_without_punctuation_is_refused_after_those_before_it(copier: Translator) -> None:
-    translations = copier.translate(["I love you.", "cat " * 100, "The cat sleeps."])
+def test_a_long_sentence_without_punctuation_is_refused_after_those_before_it(either: Translator) -> None:
+    translations = either.translate(["I love you.", "cat " * 100, "The cat sleeps."])
     assert next(translations) == "I love you."
     with pytest.raises(EntenteError, match=r"`cat cat .* at most 40"):
         next(translations)
@@ -113,8 +119,11 @@ def test_greedily_a_translation_is_the_one_hypothesis(folder: Path, copier: Tran
     translator = Translator.load(folder, "cpu", replace(DECODING, beam=1))
     assert list(translator.translate(SENTENCES)) == [one.text for [one] in translator.hypotheses(SENTENCES, 1)]
     greedily = Translator(copier.network, copier.subwords, replace(DECODING, beam=1), CPU)
-    lines = ["", "one, two", f"{'cat, ' * 30}".strip(), " ", f"{'A cat. ' * 30}".strip()]
-    assert list(greedily.translate(lines)) == [line.strip() for line in lines]
+    lines = ["", "one, two", "\u2603", "A \u2603", f"{'cat, ' * 30}".strip(), " ", f"{'A cat. ' * 30}\u2603"]
+    found = list(greedily.translate(lines))
+    assert found == [one.text for [one] in greedily.hypotheses(lines, 1)]
+    assert found == [line.strip() for line in found]
+    assert [bool(line) for line in found] == [bool(line.strip()) for line in lines]
 
 
 @pytest.mark.parametrize(("beam", "rows"), [(1, 20), (3, 30)])
@@ -159,18 +168,18 @@ def two_threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("two_threads")
 def test_batches_side_by_side_come_in_order_and_leave_the_threads_as_they_were(
-    copier: Translator, monkeypatch: pytest.MonkeyPatch
+    either: Translator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sentences = [f"{i} {'cat ' * (i % 7)}".strip() for i in range(60)]
     seen = set()
-    step = copier.network.step
+    step = either.network.step
 
     def watched(*arguments: Any) -> Any:
         seen.add((threading.current_thread().name, torch.get_num_threads()))
         return step(*arguments)
 
-    monkeypatch.setattr(copier.network, "step", watched)
-    several = Translator(copier.network, copier.subwords, replace(DECODING, batch_tokens=50), CPU)
+    monkeypatch.setattr(either.network, "step", watched)
+    several = Translator(either.network, either.subwords, replace(either.decoding, batch_tokens=50), CPU)
     assert list(several.translate(sentences)) == sentences
     assert {threads for _, threads in seen} == {1}
     assert threading.current_thread().name not in {name for name, _ in seen}
@@ -179,13 +188,13 @@ def test_batches_side_by_side_come_in_order_and_leave_the_threads_as_they_were(
 
 @pytest.mark.usefixtures("two_threads")
 def test_an_error_in_a_batch_is_raised_and_leaves_the_threads_as_they_were(
-    copier: Translator, monkeypatch: pytest.MonkeyPatch
+    either: Translator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*arguments: Any) -> Any:
         raise EntenteError("no")
 
-    monkeypatch.setattr(copier.network, "step", broken)
-    several = Translator(copier.network, copier.subwords, replace(DECODING, batch_tokens=50), CPU)
+    monkeypatch.setattr(either.network, "step", broken)
+    several = Translator(either.network, either.subwords, replace(either.decoding, batch_tokens=50), CPU)
     with pytest.raises(EntenteError, match="no"):
         list(several.translate(SENTENCES * 10))
     assert torch.get_num_threads() == 2
@@ -199,6 +208,8 @@ def test_a_translation_does_not_depend_on_its_batch(folder: Path) -> None:
         (alone,) = translator.hypotheses([sentence], 3)
         assert [one.text for one in alone] == [one.text for one in translations]
         assert [one.score for one in alone] == pytest.approx([one.score for one in translations], abs=1e-4)
+    greedily = Translator.load(folder, "cpu", replace(DECODING, batch_tokens=200, beam=1))
+    assert list(greedily.translate(sentences)) == [*(text for one in sentences for text in greedily.translate([one]))]
 
 
 def test_the_beam_and_teacher_forcing_agree_on_probabilities(folder: Path) -> None:

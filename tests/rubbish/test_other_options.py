@@ -59,8 +59,8 @@ from tests.rubbish.table import table
     ("a seed beyond 64 bits", {"seed": 10**26}, "seed is 100000000000000000000000000; it should be less than"),
     ("a group that nobody reads", {"colour": "red"}, "the configuration has no group colour; it has corpus, subwords"),
     ("no test", {"corpus.tests": []}, r"corpus\.tests is \[\]; it should have at least 1 item"),
-    ("one test twice", {"corpus.tests": ["test", "test"]}, "corpus.tests names test beside another split of that name"),
-    ("a test that is learnt from", {"corpus.tests": ["train"]}, "corpus.tests names train beside another split"),
+    ("one test twice", {"corpus.tests": ["test", "test"]}, "corpus.tests names test twice, or as what is learnt"),
+    ("a test that is learnt from", {"corpus.tests": ["train"]}, "corpus.tests names train twice, or as what is learnt"),
     (
         "a test that climbs out",
         {"corpus.tests": ["../../x"]},

@@ -10,7 +10,8 @@ class Decoding:
     """How to search; the keys of `conf/decoding/`.
 
     A translation has at most `max_length_factor` x source + `max_length_offset` pieces, EOS counted on both
-    sides; a batch holds at most `batch_tokens` source pieces, padding included, and greedily twice as many.
+    sides; a batch holds at most `batch_tokens` source pieces, padding included, and twice as many where it
+    is searched greedily for no scores.
     """
 
     # For who asks for nothing else: what conf/decoding/beam.yaml says, which a test holds equal. An installed package

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from entente.decoding.beam import beam_search
-from entente.decoding.greedy import DIVERGED, greedy
+from entente.decoding.greedy import greedy
 from entente.decoding.settings import DEFAULT, Decoding
 from entente.device import find_device
 from entente.errors import EntenteError
@@ -29,6 +29,8 @@ from entente.text.subwords import BOS, EOS, PAD, Subwords
 
 WINDOW = 2048  # sentences sorted by length together: enough for little padding, few enough for steady memory
 GREEDILY = 2  # times as many pieces in a batch: a sentence is one row, where a beam has several
+
+_DIVERGED = "the network's scores are no numbers: its training diverged; train it anew"
 
 Found = TypeVar("Found")
 Search = Callable[[Sequence[list[int]]], Sequence[Found]]  # what is found of each of a batch of sources
@@ -73,8 +75,8 @@ class Translator:
         where it has none, after the sentences before it.
         """
         if self.decoding.beam == 1:  # no scores are asked for
-            for texts in self._each(sentences, self._greedy, GREEDILY * self.decoding.batch_tokens):
-                yield " ".join(filter(None, texts))
+            for texts in self._by_sentence(sentences, self._greedy, GREEDILY * self.decoding.batch_tokens):
+                yield " ".join(filter(None, map(str.strip, texts)))
         else:
             for [best] in self._hypotheses(sentences, 1):
                 yield best.text
@@ -103,15 +105,15 @@ class Translator:
         return results
 
     def _hypotheses(self, sentences: Iterable[str], n: int) -> Iterator[list[Translation]]:
-        for parts in self._each(sentences, partial(self._beam, n=n), self.decoding.batch_tokens):
+        for parts in self._by_sentence(sentences, partial(self._beam, n=n), self.decoding.batch_tokens):
             yield _join(parts, n)
 
-    def _each(self, sentences: Iterable[str], search: Search[Found], tokens: int) -> Iterator[list[Found]]:
+    def _by_sentence(self, sentences: Iterable[str], search: Search[Found], tokens: int) -> Iterator[list[Found]]:
         """Yield for each sentence what the search finds of its parts."""
         waiting = iter(sentences)
         while window := list(islice(waiting, WINDOW)):
             parts, error = self._read(window)
-            found = iter(self._search([ids for sentence in parts for ids in sentence], search, tokens))
+            found = iter(self._by_batch([ids for sentence in parts for ids in sentence], search, tokens))
             for sentence in parts:
                 yield [next(found) for _ in sentence]
             if error:
@@ -176,7 +178,7 @@ class Translator:
         if batch:
             yield batch
 
-    def _search(self, sources: Sequence[list[int]], search: Search[Found], tokens: int) -> list[Found]:
+    def _by_batch(self, sources: Sequence[list[int]], search: Search[Found], tokens: int) -> list[Found]:
         batches = list(self._batches([len(ids) + 1 for ids in sources], tokens))
         results: dict[int, Found] = {}
         with _side_by_side(self.device, len(batches)) as mapped:
@@ -189,9 +191,11 @@ class Translator:
     def _greedy(self, sources: Sequence[list[int]]) -> list[str]:
         src, src_mask = self._source(sources)
         limits = self._limits(src_mask)
-        return self.subwords.decode(
-            greedy(self.network, src, src_mask, bos=BOS, eos=EOS, forbidden=(PAD, BOS), max_lengths=limits)
-        )
+        found = greedy(self.network, src, src_mask, bos=BOS, eos=EOS, forbidden=(PAD, BOS), max_lengths=limits)
+        sound = [ids for ids in found if ids is not None]
+        if len(sound) < len(found):
+            raise EntenteError(_DIVERGED)
+        return self.subwords.decode(sound)
 
     @torch.inference_mode()
     def _beam(self, sources: Sequence[list[int]], n: int) -> list[list[Translation]]:
@@ -208,7 +212,7 @@ class Translator:
             max_lengths=self._limits(src_mask),
         )
         if not all(found):
-            raise EntenteError(DIVERGED)
+            raise EntenteError(_DIVERGED)
         texts = iter(self.subwords.decode([hypothesis.ids for sentence in found for hypothesis in sentence]))
         results = []
         for sentence in found:

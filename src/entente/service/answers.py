@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from entente.decoding.settings import DEFAULT
+from entente.decoding.translator import Translation
 from entente.errors import EntenteError
 from entente.translator import Attended, Translator
 
@@ -87,20 +88,21 @@ class Service:
 
     def _answer(self, question: Question) -> list[Answer]:
         translator = self._as_asked(question)
-        found = list(translator.hypotheses(question.sentences, question.n_best))
-        texts = [best[0].text for best in found]
-        seen = _look(translator, question.sentences, texts) if question.attention else [None] * len(found)
+        several: Sequence[list[Translation] | None]
+        if question.n_best > 1:
+            several = found = list(translator.hypotheses(question.sentences, question.n_best))
+            texts = [best[0].text for best in found]
+        else:  # greedily, quicker
+            texts = list(translator.translate(question.sentences))
+            several = [None] * len(texts)
+        seen = _look(translator, question.sentences, texts) if question.attention else [None] * len(texts)
         return [
             Answer(
-                translation=best[0].text,
-                hypotheses=[
-                    Hypothesis(text=one.text, score=one.score, log_probability=one.log_probability) for one in best
-                ]
-                if question.n_best > 1
-                else None,
+                translation=text,
+                hypotheses=None if best is None else [Hypothesis(**asdict(one)) for one in best],
                 attention=_attention(one) if one else None,
             )
-            for best, one in zip(found, seen, strict=True)
+            for text, best, one in zip(texts, several, seen, strict=True)
         ]
 
     def attend(self, sentence: str) -> Attended:
