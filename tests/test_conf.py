@@ -64,6 +64,11 @@ def test_every_experiment_asks_its_question_of_every_recipe(recipe: str, experim
     assert asked.corpus == plain.corpus
 
 
+@pytest.mark.parametrize("recipe", ["multi30k", "tatoeba"])
+def test_a_search_may_be_judged_by_the_validation_set(recipe: str) -> None:
+    check(compose([f"recipe={recipe}", "corpus.tests=[val]"], ROOT / CONF))
+
+
 @pytest.mark.parametrize("recipe", [None, "multi30k", "tatoeba"])
 def test_recurrent_networks_are_as_large_as_the_transformer(recipe: str | None) -> None:
     def size(experiment: str) -> int:
