@@ -48,6 +48,23 @@ def test_few_rows_are_left_to_pytorch(shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(layer(x), F.linear(x, layer.weight, layer.bias))
 
 
+@torch.no_grad()
+def test_without_gradients_few_numbers_of_rows_are_multiplied(onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    counting, seen = maps._product, {ROWS}
+    weight = torch.randn(24, 32)
+
+    def watched(x: Tensor, *others: Tensor | None) -> Tensor:
+        seen.add(len(x))
+        return counting(x, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(maps, "_product", watched)
+    for rows in range(1, 1000):
+        x = torch.randn(rows, 32)
+        torch.testing.assert_close(linear(x, weight), F.linear(x, weight))
+        assert max(seen) <= max(ROWS, rows + max(ROWS, rows // 16))
+    assert len(seen) <= 48
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("biased", [True, False])
 @pytest.mark.usefixtures("onednn")
