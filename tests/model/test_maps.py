@@ -48,8 +48,8 @@ def test_few_rows_are_left_to_pytorch(shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(layer(x), F.linear(x, layer.weight, layer.bias))
 
 
-@torch.no_grad()
-def test_without_gradients_few_numbers_of_rows_are_multiplied(onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@torch.inference_mode()
+def test_when_nothing_is_learnt_few_numbers_of_rows_are_multiplied(onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     counting, seen = maps._product, {ROWS}
     weight = torch.randn(24, 32)
 

@@ -31,7 +31,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if not is_ours(x, weight, bias):
         return F.linear(x, weight, bias)
     if not torch.is_grad_enabled():
-        return _map(_rounded(x.reshape(-1, x.shape[-1])), weight, bias, x.shape[:-1])
+        rows = x.reshape(-1, x.shape[-1])
+        return _map(_rounded(rows) if torch.is_inference_mode_enabled() else rows, weight, bias, x.shape[:-1])
     found: Tensor = _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
     return found
 
@@ -79,7 +80,7 @@ def _rounded(x: Tensor) -> Tensor:
     oneDNN keeps half a megabyte for each that it has met, and a search that drops sentences meets all.
     """
     rows = len(x)
-    more = -rows % max(ROWS, 1 << (rows.bit_length() - 5))
+    more = -rows % max(ROWS, 1 << max(0, rows.bit_length() - 5))
     if not more:
         return x
     wider = x.new_empty(rows + more, x.shape[1])
