@@ -49,7 +49,8 @@ def test_few_rows_are_left_to_pytorch(shape: tuple[int, ...]) -> None:
 
 
 @torch.inference_mode()
-def test_when_nothing_is_learnt_few_numbers_of_rows_are_multiplied(onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("onednn")
+def test_when_nothing_is_learnt_few_numbers_of_rows_are_multiplied(monkeypatch: pytest.MonkeyPatch) -> None:
     counting, seen = maps._product, {ROWS}
     weight = torch.randn(24, 32)
 
