@@ -75,7 +75,7 @@ def _map(x: Tensor, weight: Tensor, bias: Tensor | None, shape: Sequence[int]) -
 
 
 def _rounded(x: Tensor) -> Tensor:
-    """Add rows of anything to x (R, I), a sixteenth at most, so that there are few numbers of rows.
+    """Add rows of anything to x (R, I), fifteen or a sixteenth at most, so that there are few numbers of rows.
 
     oneDNN keeps half a megabyte for each that it has met, and a search that drops sentences meets all.
     """
