@@ -132,7 +132,11 @@ def test_trained_weights_translate_to_natural_lengths_and_are_scored(
     (own, references), (theirs, _) = scored
     assert all(other.startswith(one) for one, other in zip(own, theirs, strict=True))  # it never ends by itself
     assert list(references) == [[line] for line in read_lines(small / "data/prepared/val.fr")][:8]
-    for words, refused in ((["torch", "marian"], "marian and torch cannot"), (["--sizes", "tiny"], "leave --sizes or")):
+    for words, refused in (
+        (["torch", "marian"], "marian and torch cannot"),
+        (["--sizes", "tiny"], "leave --sizes or"),
+        (["eole", "--device", "cuda"], "eole is timed on a CPU alone"),
+    ):
         monkeypatch.setattr("sys.argv", [*command.split(), *words])
         with pytest.raises(SystemExit, match=refused):
             benchmark.main()

@@ -109,7 +109,7 @@ def test_every_pair_that_is_kept_stands_in_one_split(raw: Path, tmp_path: Path) 
     assert tally["dropped"]["duplicate"] == tally["read"] - len(wanted)
 
 
-def test_judged_by_val_nothing_else_changes_and_the_test_is_left_unread(raw: Path, tmp_path: Path) -> None:
+def test_judged_by_val_nothing_else_changes_and_the_test_is_held_out_unwritten(raw: Path, tmp_path: Path) -> None:
     for out, tests in (("test", ["test"]), ("val", ["val"])):
         prepare(raw, tmp_path / out, texts=DIVIDED, tests=tests, probes=None, cleaning=LIMITS, split=SPLIT)
     left = {path.name for path in (tmp_path / "val").iterdir()}
