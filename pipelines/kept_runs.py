@@ -26,13 +26,16 @@ CURVES = (TOKENS, SPEED, "val/loss", "val/accuracy", "val/bleu")
 SWEEP = "python -m pipelines.ablate --multirun "
 DECISIVE = ("corpus", "subwords", "segmentation", "synthetic", "model", "training", "trainer", "decoding")
 UNTRAINED = ("benchmark", "ensemble", "out_of_domain")  # kinds of runs
-# Options that came later than some archived runs, as those runs had them.
+# Options that came later than some archived runs, as those runs had them: so they decide nothing.
 LATER = {
     "segmentation.each": "1",
     "segmentation.alpha": "0.0",
     "synthetic": "[]",
     "training.loss.kind": "cross_entropy",
     "training.optimizer.kind": "adam",
+    "model.shared_embeddings": "true",
+    "model.attention_dropout": "0.0",
+    "model.feed_forward_dropout": "null",
 }
 IDLE = (
     "training.snapshots",
@@ -89,7 +92,7 @@ def composed(experiment: str, overrides: Sequence[str]) -> dict[str, str]:
 
 def decisive(record: Record) -> dict[str, str]:
     """Return the parameters that decided the results of a run."""
-    return LATER | _decisive({_renamed(key): value for key, value in record.parameters.items()})
+    return _decisive({_renamed(key): value for key, value in record.parameters.items()})
 
 
 @cache
@@ -98,7 +101,11 @@ def _parameters(overrides: tuple[str, ...], conf: Path) -> Mapping[str, str]:
 
 
 def _decisive(parameters: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in parameters.items() if key.split(".")[0] in DECISIVE and key not in IDLE}
+    return {
+        key: value
+        for key, value in parameters.items()
+        if key.split(".")[0] in DECISIVE and key not in IDLE and LATER.get(key) != value
+    }
 
 
 def _renamed(key: str) -> str:

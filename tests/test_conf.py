@@ -51,7 +51,16 @@ def test_every_option_composes_and_builds(override: str) -> None:
 
 # What a recipe has anyway.
 BY_MUON = ("muon", "rotary_positions")
-ANSWERED = {"multi30k": BY_MUON, "tatoeba": BY_MUON, "default": ("adam", "sinusoidal_positions")}
+BY_ADAM = ("adam", "sinusoidal_positions")
+OF_GRAMMAR = (*BY_ADAM, "vocabulary_2k", "no_smoothing")
+ANSWERED = {
+    "default": OF_GRAMMAR,
+    "grammar_long": OF_GRAMMAR,
+    "multi30k": BY_MUON,
+    "multi30k_brief": (*BY_MUON, "bfloat16"),
+    "multi30k_early": BY_ADAM,
+    "tatoeba": (*BY_MUON, "light_dropout"),
+}
 
 
 @pytest.mark.parametrize("recipe", sorted(file.stem for file in (ROOT / CONF / "recipe").glob("*.yaml")))
@@ -60,7 +69,7 @@ def test_every_experiment_asks_its_question_of_every_recipe(recipe: str, experim
     plain = compose([f"recipe={recipe}"], ROOT / CONF)
     asked = compose([f"recipe={recipe}", f"experiment={experiment}"], ROOT / CONF)
     check(asked)
-    assert (asked == plain) == (experiment in {"baseline", *ANSWERED.get(recipe, ANSWERED["default"])})
+    assert (asked == plain) == (experiment in {"baseline", *ANSWERED[recipe]})
     assert asked.corpus == plain.corpus
 
 

@@ -32,7 +32,7 @@ from tests.model.networks import options, recurrent_options
 CPU = torch.device("cpu")
 ANSWERS = SENTENCES[1:] + SENTENCES[:1]
 PLACES = ("encoder", "decoder", "cross")
-HELD = [
+HELD: list[dict[str, Any]] = [
     *({"residual": norm, "feed_forward": kind} for norm in ("pre_norm", "post_norm") for kind in ("relu", "gelu")),
     *({"residual": norm, "feed_forward": "swiglu"} for norm in ("pre_norm", "post_norm")),
     *({"encoder_positions": kind, "decoder_positions": kind} for kind in ("learned", "rotary", "none")),
@@ -40,6 +40,7 @@ HELD = [
     {"encoder_positions": "learned", "decoder_positions": "rotary"},
     {f"{place}_attention": "dot_product" for place in PLACES},
     {"cross_attention": "dot_product"},
+    {"shared_embeddings": False},
 ]
 REFUSED = [
     *((f"{side}_positions", kind) for side in ("encoder", "decoder") for kind in ("relative", "alibi")),
@@ -52,8 +53,8 @@ REFUSED = [
 ]
 
 
-def kinds(changes: dict[str, str]) -> dict[str, Any]:
-    return {name: {"kind": kind} for name, kind in changes.items()}
+def kinds(changes: dict[str, Any]) -> dict[str, Any]:
+    return {name: {"kind": value} if isinstance(value, str) else value for name, value in changes.items()}
 
 
 def decoding(beam: int) -> Decoding:
@@ -118,9 +119,9 @@ def trained(subwords_model: Path, subwords: Subwords, tmp_path_factory: pytest.T
     return folder
 
 
-@pytest.mark.parametrize("changes", HELD, ids=lambda changes: "-".join(changes.values()))
+@pytest.mark.parametrize("changes", HELD, ids=lambda changes: "-".join(map(str, changes.values())))
 def test_it_computes_what_the_network_computes(
-    changes: dict[str, str], subwords_model: Path, subwords: Subwords, tmp_path: Path
+    changes: dict[str, Any], subwords_model: Path, subwords: Subwords, tmp_path: Path
 ) -> None:
     described = options(max_length=200, **kinds(changes))
     network = scrambled(described, len(subwords))
@@ -193,8 +194,10 @@ def test_other_networks_are_refused(
 
 
 def test_no_option_of_the_transformer_is_unheard_of() -> None:
-    sizes = {"width", "hidden", "heads", "encoder_layers", "decoder_layers", "dropout", "max_length", "vocabulary"}
-    assert set(inspect.signature(Transformer).parameters) == sizes | exporting._HELD.keys()
+    sizes = {"width", "hidden", "heads", "encoder_layers", "decoder_layers", "max_length", "vocabulary"}
+    not_of_training = sizes | {"shared_embeddings"} | exporting._HELD.keys()
+    training = {"dropout", "attention_dropout", "feed_forward_dropout"}
+    assert set(inspect.signature(Transformer).parameters) == not_of_training | training
 
 
 def test_it_knows_the_quantizations_that_there_are() -> None:

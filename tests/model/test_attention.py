@@ -30,6 +30,20 @@ def test_attention_is_visible_weights_times_values(kind: str) -> None:
         torch.testing.assert_close(weights.sum(-1), torch.ones(3, 2, 5))
 
 
+@pytest.mark.parametrize("kind", sorted(ATTENTIONS.keys() - {"identity"}))
+def test_dropped_weights_take_their_values_with_them_and_the_mean_stays(kind: str) -> None:
+    core = ATTENTIONS[kind](heads=2, width=8, dropout=0.25).train()
+    q, k = heads(1, 200, 0), heads(1, 64, 1)
+    weights = core.weights(q, k, None)
+    values = torch.eye(64).expand(1, 2, 64, 64)  # what comes out is the weights themselves
+    torch.manual_seed(5)
+    out = core(q, k, values, None)
+    kept = out != 0
+    assert kept.float().mean().item() == pytest.approx(0.75, abs=0.01)
+    torch.testing.assert_close(out[kept], weights[kept] / 0.75)
+    torch.testing.assert_close(core.eval()(q, k, values, None), weights)
+
+
 @pytest.mark.parametrize("kind", sorted(ATTENTIONS))
 @pytest.mark.parametrize("low", [False, True])
 def test_the_causal_rule_is_its_table_in_value_and_gradients(kind: str, low: bool) -> None:

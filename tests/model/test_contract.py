@@ -41,6 +41,8 @@ KINDS: Mapping[str, dict[str, Any]] = {
         **everywhere("additive"),
     },
     "unmasked": {"kind": "unmasked_transformer"},
+    "separate-embeddings": {"shared_embeddings": False},
+    "recurrent-separate-embeddings": {"kind": "recurrent", "shared_embeddings": False},
     **{
         f"{cell}-{attention}": {"kind": "recurrent", "cell": {"kind": cell}, "attention": {"kind": attention}}
         for cell in CELLS
@@ -168,9 +170,10 @@ def unheard(words: Tensor, network: Seq2Seq, src: Tensor, src_mask: Tensor, tgt_
 
 
 @every_kind()
-def test_one_table_serves_source_target_and_output(changes: dict[str, Any]) -> None:
+def test_one_table_serves_source_target_and_output_unless_the_source_has_its_own(changes: dict[str, Any]) -> None:
     shapes = {name: weight.shape for name, weight in network(**changes).named_parameters()}
-    assert [name for name, shape in shapes.items() if VOCABULARY in shape] == ["embedding.weight"]
+    own = [] if changes.get("shared_embeddings", True) else ["source_embedding.weight"]
+    assert [name for name, shape in shapes.items() if VOCABULARY in shape] == ["embedding.weight", *own]
 
 
 # A plain mean has no use for queries, nor a missing feed-forward network for the norm before it.

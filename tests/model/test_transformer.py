@@ -1,4 +1,5 @@
 import math
+import re
 from typing import Any
 
 import pytest
@@ -6,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from entente.errors import EntenteError
+from entente.model.dropout import Dropout
 from entente.model.feed_forward import FEED_FORWARDS
 from entente.model.masks import CAUSAL
 from entente.model.positions import POSITIONS
 from entente.model.transformer import TransformerNetwork
 from entente.model.weights import build
-from tests.model.networks import VOCABULARY, options, prefixes, sentences, transformer
+from tests.model.networks import VOCABULARY, network, options, prefixes, sentences, transformer
 
 
 @pytest.mark.parametrize("residual", ["pre_norm", "post_norm"])
@@ -140,6 +142,34 @@ def test_unmasked_each_step_reads_the_prefix_anew() -> None:
     for position in range(5):
         stepped, state = network.step(tgt_in[:, position], state)
         torch.testing.assert_close(stepped, network(src, src_mask, tgt_in[:, : position + 1])[:, -1])
+
+
+def test_a_source_with_embeddings_of_its_own_is_read_by_them_alone() -> None:
+    src, src_mask = sentences([6, 3])
+    tgt_in = prefixes(2, 5)
+    for kind in ("transformer", "recurrent"):
+        net = network(kind=kind, shared_embeddings=False)
+        memory = net.encode(src, src_mask)
+        read = net.read(tgt_in, memory, src_mask)
+        assert net.source_embedding is not None
+        nn.init.normal_(net.source_embedding.weight)
+        assert not torch.allclose(net.encode(src, src_mask), memory)
+        assert torch.equal(net.read(tgt_in, memory, src_mask), read)
+
+
+def test_each_kind_of_dropout_is_where_its_option_says() -> None:
+    def rates(**changes: float | None) -> dict[str, float]:
+        """Rates by what drops: of all layers the same."""
+        named = transformer(dropout=0.1, **changes).named_modules()
+        dropouts = [(name, module.rate) for name, module in named if isinstance(module, Dropout)]
+        found = {(re.sub(r".*(core|feed_forward|residual)\d*\.", r"\1.", name), rate) for name, rate in dropouts}
+        assert len(found) == len(dict(found))
+        return dict(found)
+
+    plain = {"dropout": 0.1, "core.dropout": 0.0, "feed_forward.dropout": 0.1, "residual.dropout": 0.1}
+    assert rates() == rates(feed_forward_dropout=None) == plain
+    assert rates(feed_forward_dropout=0.0) == plain | {"feed_forward.dropout": 0.0}
+    assert rates(attention_dropout=0.2) == plain | {"core.dropout": 0.2}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from entente.model.dropout import Dropout
 from entente.model.maps import Map
 from entente.model.masks import Causal, Mask, laid_out
 from entente.model.positions import NoPositions
@@ -15,10 +16,10 @@ from entente.model.positions import NoPositions
 class AttentionCore(nn.Module, ABC):
     """Weights from scores, a mean of the values by these weights. A kind of attention is a way to score."""
 
-    def __init__(self, *, heads: int, width: int) -> None:
-        """Score for `heads` heads of `width` K each."""
+    def __init__(self, *, heads: int, width: int, dropout: float = 0.0) -> None:
+        """Score for `heads` heads of `width` K each; a share `dropout` of the weights is dropped in training."""
         super().__init__()
-        self.heads, self.width = heads, width
+        self.heads, self.width, self.dropout = heads, width, Dropout(dropout)
 
     @abstractmethod
     def scores(self, q: Tensor, k: Tensor) -> Tensor:
@@ -37,7 +38,7 @@ class AttentionCore(nn.Module, ABC):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
         """Attend: q (B, H, Q, K); k, v (B, H, S, K); mask as `weights` has it -> (B, H, Q, K)."""
-        return self.weights(q, k, mask) @ v
+        return self.dropout(self.weights(q, k, mask)) @ v
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None, scale: float | None) -> Tensor:
@@ -58,7 +59,9 @@ class ScaledDotProduct(AttentionCore):
         return q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
-        """Attend without ever laying out the weights that `weights` shows."""
+        """Attend without ever laying out the weights that `weights` shows, if none are dropped."""
+        if self.dropout.drops:
+            return super().forward(q, k, v, mask)
         return _fused(q, k, v, mask, None)
 
 
@@ -70,15 +73,17 @@ class DotProduct(AttentionCore):
         return q @ k.transpose(-2, -1)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
-        """Attend on PyTorch's fused kernel, its scale set to 1."""
+        """Attend on PyTorch's fused kernel, its scale set to 1, if no weights are dropped."""
+        if self.dropout.drops:
+            return super().forward(q, k, v, mask)
         return _fused(q, k, v, mask, 1.0)
 
 
 class Additive(AttentionCore):
     """v' tanh(q + k) (Bahdanau et al. 2015, appendix A.1.2): the maps W and U made q and k already."""
 
-    def __init__(self, *, heads: int, width: int) -> None:
-        super().__init__(heads=heads, width=width)
+    def __init__(self, *, heads: int, width: int, dropout: float = 0.0) -> None:
+        super().__init__(heads=heads, width=width, dropout=dropout)
         self.v = nn.Parameter(torch.empty(heads, width))
         nn.init.normal_(self.v, std=width**-0.5)
 

@@ -18,10 +18,19 @@ class Dropout(nn.Module):
         super().__init__()
         self.rate = rate
 
+    @property
+    def drops(self) -> bool:
+        """Say whether anything is dropped: in training, where the rate is not 0."""
+        return self.training and self._threshold > 0
+
+    @property
+    def _threshold(self) -> int:
+        return round(self.rate * _LEVELS)
+
     def forward(self, x: Tensor) -> Tensor:
         """Any shape -> the same shape."""
-        threshold = round(self.rate * _LEVELS)
-        if not self.training or threshold == 0:
+        threshold = self._threshold
+        if not self.drops:
             return x
         if x.device.type != "cpu":
             return F.dropout(x, self.rate)

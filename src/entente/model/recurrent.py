@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Self, cast
 
 import torch
@@ -16,7 +17,7 @@ from entente.model.cells import CELLS, READERS, Cell, Kept
 from entente.model.dropout import Dropout
 from entente.model.maps import Map
 from entente.model.recurrent_attention import RECURRENT_ATTENTIONS, RecurrentAttention
-from entente.model.seq2seq import Layers, Length, Seq2Seq, Vocabulary, Width
+from entente.model.seq2seq import Layers, Length, Seq2Seq, Vocabulary, Width, new_table
 from entente.options import Option, Share, choose
 
 Reader = nn.GRU | nn.LSTM
@@ -118,13 +119,14 @@ class Recurrent(Seq2Seq[RecurrentState]):
         max_length: Length,
         cell: Option,
         attention: Option,
+        shared_embeddings: bool = True,
     ) -> None:
         super().__init__()
         if width % 2:
             raise EntenteError(f"model: the encoder reads both ways, half of the width each: make width {width} even")
         self.vocabulary, self.width, self.max_length = vocabulary, width, max_length
-        self.embedding = nn.Embedding(vocabulary, width)
-        nn.init.normal_(self.embedding.weight, std=width**-0.5)
+        self.embedding = new_table(vocabulary, width)
+        self.source_embedding = None if shared_embeddings else new_table(vocabulary, width)
         self.dropout = Dropout(dropout)
         self.encoder = RecurrentEncoder(
             width=width, layers=encoder_layers, dropout=dropout, reader=choose(READERS, cell, "model.cell")
@@ -141,12 +143,13 @@ class Recurrent(Seq2Seq[RecurrentState]):
         """src (B, S) int64, src_mask (B, 1, 1, S) -> memory (B, S, D), 0 at padding, which is never read."""
         lengths = src_mask.flatten(1).sum(1).cpu()  # (B,)
         words = pack_padded_sequence(src, lengths, batch_first=True, enforce_sorted=False)
-        memory = self.encoder(mapped(self._embed, words))
+        table = self.source_embedding or self.embedding
+        memory = self.encoder(mapped(partial(self._embed, table=table), words))
         return pad_packed_sequence(memory, batch_first=True, total_length=src.shape[1])[0]
 
     def read(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
         """tgt_in (B, T) int64, memory (B, S, D), src_mask (B, 1, 1, S) -> (B, T, D)."""
-        outputs, _ = self.decoder(self._embed(tgt_in), self.start(memory, src_mask))
+        outputs, _ = self.decoder(self._embed(tgt_in, self.embedding), self.start(memory, src_mask))
         return self.dropout(outputs)
 
     def start(self, memory: Tensor, src_mask: Tensor) -> RecurrentState:
@@ -155,12 +158,12 @@ class Recurrent(Seq2Seq[RecurrentState]):
 
     def step(self, tokens: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         """tokens (B,) int64 -> logits (B, V), and the state that has read them."""
-        outputs, state = self.decoder(self._embed(tokens[:, None]), state)
+        outputs, state = self.decoder(self._embed(tokens[:, None], self.embedding), state)
         return self.score(self.dropout(outputs[:, 0])), state
 
-    def _embed(self, ids: Tensor) -> Tensor:
+    def _embed(self, ids: Tensor, table: nn.Embedding) -> Tensor:
         # Scaled to variance 1, on which the gates act; the output wants the table small.
-        return self.dropout(self.embedding(ids) * math.sqrt(self.width))
+        return self.dropout(table(ids) * math.sqrt(self.width))
 
 
 def summarise(memory: Tensor, src_mask: Tensor) -> Tensor:

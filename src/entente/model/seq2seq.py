@@ -44,12 +44,13 @@ StateT = TypeVar("StateT", bound=State, default=Any)
 class Seq2Seq(nn.Module, ABC, Generic[StateT]):
     """An encoder-decoder network. Sources end with EOS, `tgt_in` begins with BOS; padding is 0.
 
-    One table serves source, target and output (Press and Wolf 2017).
+    One table serves source, target and output (Press and Wolf 2017), or the source has one of its own.
     """
 
     vocabulary: int
     width: int  # D
-    embedding: nn.Embedding  # (V, D)
+    embedding: nn.Embedding  # (V, D) of target and output, and of the source where that has none of its own
+    source_embedding: nn.Embedding | None  # (V, D)
     max_length: int  # longest source or target, in pieces with EOS, that the network can read
 
     @abstractmethod
@@ -82,3 +83,10 @@ class Seq2Seq(nn.Module, ABC, Generic[StateT]):
     def forward(self, src: Tensor, src_mask: Tensor, tgt_in: Tensor) -> Tensor:
         """Encode, then decode by teacher forcing: (B, S), (B, 1, 1, S), (B, T) -> logits (B, T, V)."""
         return self.decode(tgt_in, self.encode(src, src_mask), src_mask)
+
+
+def new_table(vocabulary: int, width: int) -> nn.Embedding:
+    """Return a table (V, D) of embeddings, drawn so that a product with one has about the size of what it scores."""
+    table = nn.Embedding(vocabulary, width)
+    nn.init.normal_(table.weight, std=width**-0.5)
+    return table

@@ -17,7 +17,7 @@ from entente.model.feed_forward import FEED_FORWARDS
 from entente.model.layers import DECODER_LAYERS, RESIDUALS, EncoderLayer
 from entente.model.masks import CAUSAL, Mask
 from entente.model.positions import POSITIONS, NoPositions
-from entente.model.seq2seq import Layers, Length, Seq2Seq, StateT, Vocabulary, Width
+from entente.model.seq2seq import Layers, Length, Seq2Seq, StateT, Vocabulary, Width, new_table
 from entente.options import Count, Option, Share, choose
 
 Layer = TypeVar("Layer", bound=nn.Module)
@@ -50,19 +50,22 @@ class TransformerNetwork(Seq2Seq[StateT]):
         feed_forward: Option,
         residual: Option,
         decoder_layer: Option,
+        attention_dropout: Share = 0.0,  # of weights
+        feed_forward_dropout: Share | None = None,  # of its hidden layer; None: as `dropout`
+        shared_embeddings: bool = True,
     ) -> None:
         super().__init__()
         _refuse_what_does_not_fit(width, heads, cross_attention, feed_forward, residual)
         self.vocabulary, self.width, self.max_length = vocabulary, width, max_length
-        self.embedding = nn.Embedding(vocabulary, width)
-        nn.init.normal_(self.embedding.weight, std=width**-0.5)
+        self.embedding = new_table(vocabulary, width)
+        self.source_embedding = None if shared_embeddings else new_table(vocabulary, width)
         self.dropout = Dropout(dropout)
         new_residual = partial(choose(RESIDUALS, residual, "model.residual"), width=width, dropout=dropout)
-        new_feed_forward = partial(
-            choose(FEED_FORWARDS, feed_forward, "model.feed_forward"), width=width, hidden=hidden, dropout=dropout
-        )
+        inside = dropout if feed_forward_dropout is None else feed_forward_dropout
+        new_feed_forward = choose(FEED_FORWARDS, feed_forward, "model.feed_forward")
+        new_feed_forward = partial(new_feed_forward, width=width, hidden=hidden, dropout=inside)
         new_positions = partial(_new_positions, width=width, heads=heads, max_length=max_length)
-        new_core = partial(_new_core, width=width, heads=heads)
+        new_core = partial(_new_core, width=width, heads=heads, dropout=attention_dropout)
         over_itself = partial(SelfAttention, width=width, heads=heads)
         over_memory = partial(CrossAttention, width=width, heads=heads)
         new_layer = choose(DECODER_LAYERS, decoder_layer, "model.decoder_layer")
@@ -85,7 +88,7 @@ class TransformerNetwork(Seq2Seq[StateT]):
 
     def encode(self, src: Tensor, src_mask: Tensor) -> Tensor:
         """src (B, S) int64, src_mask (B, 1, 1, S) -> memory (B, S, D)."""
-        x = self._embed(src, self.encoder_positions, 0)  # (B, S, D)
+        x = self._embed(src, self.source_embedding or self.embedding, self.encoder_positions, 0)  # (B, S, D)
         for layer in self.encoder:
             x = layer(x, src_mask, self.encoder_positions)
         return self.encoder_norm(x)
@@ -93,7 +96,7 @@ class TransformerNetwork(Seq2Seq[StateT]):
     def read(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
         """tgt_in (B, T) int64, memory (B, S, D), src_mask (B, 1, 1, S) -> (B, T, D)."""
         mask = self.target_mask(tgt_in)
-        x = self._embed(tgt_in, self.decoder_positions, 0)  # (B, T, D)
+        x = self._embed(tgt_in, self.embedding, self.decoder_positions, 0)  # (B, T, D)
         for layer in self.decoder:
             x = layer(x, mask, memory, src_mask, self.decoder_positions)
         return self.decoder_norm(x)
@@ -102,9 +105,9 @@ class TransformerNetwork(Seq2Seq[StateT]):
     def target_mask(self, tgt_in: Tensor) -> Mask:
         """Return which earlier and later words each word of tgt_in (B, T) may see: (B|1, 1, T|1, T), or a rule."""
 
-    def _embed(self, ids: Tensor, positions: NoPositions, start: int) -> Tensor:
+    def _embed(self, ids: Tensor, table: nn.Embedding, positions: NoPositions, start: int) -> Tensor:
         # Section 3.4: scaled, so that the embeddings are not drowned by the positions.
-        return self.dropout(positions.embed(self.embedding(ids) * math.sqrt(self.width), start))
+        return self.dropout(positions.embed(table(ids) * math.sqrt(self.width), start))
 
 
 class Transformer(TransformerNetwork[Cache]):
@@ -123,7 +126,7 @@ class Transformer(TransformerNetwork[Cache]):
 
     def step(self, tokens: Tensor, state: Cache) -> tuple[Tensor, Cache]:
         """tokens (B,) int64 -> logits (B, V), and the cache with their keys and values."""
-        x = self._embed(tokens[:, None], self.decoder_positions, state.length)  # (B, 1, D)
+        x = self._embed(tokens[:, None], self.embedding, self.decoder_positions, state.length)  # (B, 1, D)
         layers = []
         for layer, past in zip(self.decoder, state.layers, strict=True):
             x, past = layer.step(x, past, state.src_mask, self.decoder_positions, state.length)
@@ -143,8 +146,9 @@ def _refuse_what_does_not_fit(
         raise EntenteError("model: without a feed-forward network and without residuals nothing leaves a layer")
 
 
-def _new_core(option: Option, place: str, *, width: int, heads: int) -> AttentionCore:
-    return choose(ATTENTIONS, option, f"model.{place}_attention")(heads=heads, width=width // heads)
+def _new_core(option: Option, place: str, *, width: int, heads: int, dropout: float) -> AttentionCore:
+    new = choose(ATTENTIONS, option, f"model.{place}_attention")
+    return new(heads=heads, width=width // heads, dropout=dropout)
 
 
 def _new_positions(option: Option, place: str, *, width: int, heads: int, max_length: int, causal: bool) -> NoPositions:
