@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar, cast
@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 from torch import Tensor, nn
 
 from entente.errors import EntenteError
-from entente.model.attention import ATTENTIONS, AttentionCore, CrossAttention, SelfAttention
+from entente.model.attention import ATTENTIONS, CrossAttention, SelfAttention
 from entente.model.cache import Cache, Past
 from entente.model.dropout import Dropout
 from entente.model.feed_forward import FEED_FORWARDS
@@ -21,6 +21,7 @@ from entente.model.seq2seq import Layers, Length, Seq2Seq, StateT, Vocabulary, W
 from entente.options import Count, Option, Share, choose
 
 Layer = TypeVar("Layer", bound=nn.Module)
+Attention = TypeVar("Attention", SelfAttention, CrossAttention)
 
 
 class TransformerNetwork(Seq2Seq[StateT]):
@@ -65,23 +66,18 @@ class TransformerNetwork(Seq2Seq[StateT]):
         new_feed_forward = choose(FEED_FORWARDS, feed_forward, "model.feed_forward")
         new_feed_forward = partial(new_feed_forward, width=width, hidden=hidden, dropout=inside)
         new_positions = partial(_new_positions, width=width, heads=heads, max_length=max_length)
-        new_core = partial(_new_core, width=width, heads=heads, dropout=attention_dropout)
-        over_itself = partial(SelfAttention, width=width, heads=heads)
-        over_memory = partial(CrossAttention, width=width, heads=heads)
+        over_itself = partial(_attention, SelfAttention, width=width, heads=heads, dropout=attention_dropout)
+        over_memory = partial(_attention, CrossAttention, width=width, heads=heads, dropout=attention_dropout)
         new_layer = choose(DECODER_LAYERS, decoder_layer, "model.decoder_layer")
+        new_layer = partial(new_layer, feed_forward=new_feed_forward, residual=new_residual)
         self.encoder_positions = new_positions(encoder_positions, "model.encoder_positions", causal=False)
         self.decoder_positions = new_positions(decoder_positions, "model.decoder_positions", causal=self.causal)
         self.encoder = _stack(
-            EncoderLayer(over_itself(core=new_core(encoder_attention, "encoder")), new_feed_forward(), new_residual)
+            EncoderLayer(over_itself(encoder_attention, "encoder"), new_feed_forward(), new_residual)
             for _ in range(encoder_layers)
         )
         self.decoder = _stack(
-            new_layer(
-                over_itself(core=new_core(decoder_attention, "decoder")),
-                over_memory(core=new_core(cross_attention, "cross")),
-                new_feed_forward,
-                new_residual,
-            )
+            new_layer(over_itself(decoder_attention, "decoder"), over_memory(cross_attention, "cross"))
             for _ in range(decoder_layers)
         )
         self.encoder_norm, self.decoder_norm = new_residual().last(), new_residual().last()
@@ -146,9 +142,11 @@ def _refuse_what_does_not_fit(
         raise EntenteError("model: without a feed-forward network and without residuals nothing leaves a layer")
 
 
-def _new_core(option: Option, place: str, *, width: int, heads: int, dropout: float) -> AttentionCore:
-    new = choose(ATTENTIONS, option, f"model.{place}_attention")
-    return new(heads=heads, width=width // heads, dropout=dropout)
+def _attention(
+    over: Callable[..., Attention], option: Option, place: str, *, width: int, heads: int, dropout: float
+) -> Attention:
+    new_core = choose(ATTENTIONS, option, f"model.{place}_attention")
+    return over(width=width, heads=heads, core=new_core(heads=heads, width=width // heads, dropout=dropout))
 
 
 def _new_positions(option: Option, place: str, *, width: int, heads: int, max_length: int, causal: bool) -> NoPositions:
