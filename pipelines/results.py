@@ -6,7 +6,7 @@ keeps in docs/results.tar.xz, and they go on counting where the store has no new
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from entente.errors import EntenteError, for_people
@@ -17,7 +17,7 @@ from entente.text.corpus import replacing
 from entente.tracking.records import Record
 from entente.tracking.runs import KIND
 from entente.tracking.store import root
-from pipelines.kept_runs import TOKENS, Found, keep, known, origins, runs
+from pipelines.kept_runs import TOKENS, Found, experiments, keep, known, origins, runs
 from pipelines.report import SPEED, lengths, outcome
 
 PAGE = Path("docs/results.md")
@@ -32,10 +32,11 @@ MULTI30K = (
     "distilled",
     "back_translated",
 )
-RECIPES = {  # what it is called -> overrides, networks
+RECIPES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {  # what it is called -> overrides, networks; (): all
     "default": ((), NETWORKS),
     "grammar_long": (("recipe=grammar_long",), NETWORKS),
     "multi30k": (("recipe=multi30k",), MULTI30K),
+    "multi30k_brief": (("recipe=multi30k_brief",), ()),
     "tatoeba": (("recipe=tatoeba",), WITH_ADAM),
     "tatoeba, split pair by pair": (
         ("recipe=tatoeba", "corpus.split.unit=pair"),
@@ -60,7 +61,7 @@ APART = {  # kinds of runs that train nothing -> title and text of their section
 def main() -> None:
     """Write the page."""
     records = known(root() / KEPT)
-    found = {recipe: runs(records, *asked) for recipe, asked in RECIPES.items()}
+    found = {recipe: runs(records, asked, names or experiments()) for recipe, (asked, names) in RECIPES.items()}
     found = {recipe: own for recipe, own in found.items() if any(name == BASELINE for name, _ in own)}
     if not found:
         raise EntenteError(
