@@ -13,7 +13,7 @@ COLUMNS = ("bleu", "chrf", "ter", "bleu_lower_tokenised")
 def shown() -> dict[tuple[str, str], list[str]]:
     """Return the cells of README's table by recipe and test set."""
     text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Results")[2]
-    rows = re.findall(r"^\| `(\w+)`, ([^|]+?) \| (.+) \|$", text, flags=re.MULTILINE)
+    rows = re.findall(r"^\| `([\w, ]+)`, ([^|]+?) \| (.+) \|$", text, flags=re.MULTILINE)
     return {(recipe, test): cells.split(" | ") for recipe, test, cells in rows}
 
 
@@ -23,7 +23,7 @@ def reached() -> dict[tuple[str, str], list[float]]:
     found = {("default", test): [own[name] for name in COLUMNS] for test, own in metrics.items() if test != "probes"}
     page = (ROOT / "docs/results.md").read_text(encoding="utf-8")
     for recipe, test, cells in re.findall(
-        r"^\| (\w+) \| baseline \| 1 \| ([\w/]+) \| (.+) \|$", page, flags=re.MULTILINE
+        r"^\| ([\w, ]+) \| baseline \| 1 \| ([\w/]+) \| (.+) \|$", page, flags=re.MULTILINE
     ):
         found.setdefault(
             (recipe, test.replace("/all_references", ", all references")),

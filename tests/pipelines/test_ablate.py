@@ -161,6 +161,20 @@ def test_a_training_is_scored_on_the_tests_of_another_recipe(repository: Path, f
         assert {"test/bleu", "longer/ter", "compositional/bleu_lower_tokenised"} <= run.data.metrics.keys()
 
 
+def test_of_an_embedded_test_set_training_had_seen_nothing(repository: Path, finished: tuple[int, str, str]) -> None:
+    def overlap(*overrides: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "pipelines.overlap", *overrides, *QUICK]
+        return subprocess.run(command, cwd=repository, env=clean(), capture_output=True, text=True, check=False)
+
+    done = overlap("experiment=baseline", "seed=1")
+    assert done.returncode == 0, done.stderr
+    told = [line.split()[:3] for line in done.stdout.splitlines() if line.strip().startswith("test ")]
+    assert told[1:] == [["test", "neither", "30"], ["test", "all", "30"]]
+    several = overlap(*SWEEP)
+    assert several.returncode == 1
+    assert "2 trainings are meant: name one" in several.stderr
+
+
 @pytest.mark.parametrize("asked", [[], ["tests_of=tatoeba", "tests_of=multi30k"]])
 def test_one_recipe_is_to_be_named_whose_tests_are_translated(
     asked: list[str], monkeypatch: pytest.MonkeyPatch
