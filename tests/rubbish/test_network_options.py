@@ -26,6 +26,21 @@ from tests.rubbish.table import table
     ("dropout of all", {"model.dropout": 1}, r"model\.dropout is 1; it should be less than 1"),
     ("dropout below 0", {"model.dropout": -0.1}, r"model\.dropout is -0\.1; it should be at least 0"),
     ("dropout that is no number", {"model.dropout": NAN}, r"model\.dropout is nan; it should be a finite number"),
+    (
+        "dropout of all attention",
+        {"model.attention_dropout": 1},
+        r"model\.attention_dropout is 1; it should be less than 1",
+    ),
+    (
+        "dropout in words",
+        {"model.feed_forward_dropout": "none"},
+        r"model\.feed_forward_dropout is 'none'; it should be a valid number",
+    ),
+    (
+        "embeddings shared in words",
+        {"model.shared_embeddings": "no"},
+        r"model\.shared_embeddings is 'no'; it should be a valid boolean",
+    ),
     ("layers below 0", {"model.encoder_layers": -1}, r"model\.encoder_layers is -1; it should be at least 0"),
     (
         "layers without end",
