@@ -1,7 +1,7 @@
 """How much of its test sets a training had seen: `python -m pipelines.overlap recipe=tatoeba corpus.split.unit=pair`.
 
 Takes the overrides of a job of a sweep, which must be done, in ablations/. Prints which of the test sentences have
-their source, their references, both or neither among what was learnt from, and BLEU of each such part.
+their source, a reference, both or neither in the training split, and BLEU of each such part.
 """
 
 import sys
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from entente.errors import EntenteError, for_people
 from entente.evaluation import report
 from entente.evaluation.scores import bleu
-from entente.evaluation.translations import read_rows
+from entente.evaluation.translations import read_rows, references_of
 from entente.text.cleaning import key
 from entente.text.corpus import read_lines
 from entente.text.splits import Hashes, stable_hash
@@ -35,7 +35,7 @@ def main() -> None:
     if len(models) != 1:
         raise EntenteError(f"{len(models)} trainings are meant: name one, such as recipe=tatoeba experiment=baseline")
     [(model, job)] = models.items()
-    prepared = job.shared / "data/prepared"
+    prepared = model.parent.parent / "data/prepared"
     rows = [
         [test, *row]
         for test in job.parameters["corpus"]["tests"]
@@ -49,7 +49,7 @@ def parts(rows: Sequence[Mapping[str, str]], prepared: Path) -> list[list[str]]:
 
     Sentences of the same words are the same, whatever their case and punctuation.
     """
-    references = [[text for name, text in row.items() if name.startswith("reference_") and text] for row in rows]
+    references = [references_of(row) for row in rows]
     source = _known([row["source"] for row in rows], prepared / "train.en")
     owner = np.repeat(np.arange(len(rows)), [len(own) for own in references])
     reference = np.zeros(len(rows), dtype=np.bool_)

@@ -153,8 +153,11 @@ def test_a_source_with_embeddings_of_its_own_is_read_by_them_alone() -> None:
         read = net.read(tgt_in, memory, src_mask)
         assert net.source_embedding is not None
         nn.init.normal_(net.source_embedding.weight)
-        assert not torch.allclose(net.encode(src, src_mask), memory)
+        changed = net.encode(src, src_mask)
+        assert not torch.allclose(changed, memory)
         assert torch.equal(net.read(tgt_in, memory, src_mask), read)
+        nn.init.normal_(net.embedding.weight)
+        assert torch.equal(net.encode(src, src_mask), changed)
 
 
 def test_each_kind_of_dropout_is_where_its_option_says() -> None:

@@ -32,7 +32,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     for place, kinds in ALIVE.items()
     for kind in kinds
     if options()[place]["kind"] != kind
-}
+} | {"separate-embeddings": {"shared_embeddings": False}}
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def test_a_sentence_is_in_the_part_that_its_words_say_whatever_their_case_and_pu
     said = "Je suis ici en ce moment."
     rows = [
         row("go on.", "Vas-y, continue donc."),
-        row("Here I am now.", said, "je suis là", hypothesis=said),  # the second reference was seen
+        row("Here I am now.", said, "je suis là", hypothesis="Je suis là."),  # the second reference was seen
         row("The cat sleeps", "le chat dort"),
         row("The dog sleeps.", "Le chien dort."),
         row("Here I am.", "Me voici."),
@@ -37,7 +37,7 @@ def test_a_sentence_is_in_the_part_that_its_words_say_whatever_their_case_and_pu
         ["both", "1", "20.0%"],
         ["all", "5", "100.0%"],
     ]
-    assert parts(rows, prepared)[2][3] == "100.0"
+    assert float(parts(rows, prepared)[2][3]) < 50  # by the first reference
 
 
 def test_parts_in_which_nothing_is_are_left_out(prepared: Path) -> None:

@@ -28,8 +28,10 @@ PREPARED is `data/prepared` after `dvc exp run -S recipe=multi30k`, and in `abla
 embedded corpus there are tables with sources and references, `test.tsv`; the other corpora are not ours to
 give away.) Figures are means over seeds, with their 95% interval where there are several; differences are to the
 baseline, in BLEU, over seeds and sentences, corrected by Holm (with one seed they are between these networks alone).
-What may help on few sentences is compared early in a training and by the validation set (`multi30k_brief`). Split pair
-by pair, Tatoeba has much of the test's English in training: its figures are a warning, not a result."""
+`multi30k_brief` compares by the validation set what may help on few sentences, early in a training: what slows
+learning so that less is learnt by heart costs there, and has no time to pay. Batches count pieces: of shorter ones
+they hold fewer sentences. Split pair by pair, Tatoeba has much of the test's English in training: its figures are a
+warning, not a result."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ An evaluation writes each source beside its hypothesis and references. Of a corp
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -50,6 +50,11 @@ def read_rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(table, delimiter="\t" if file.suffix == ".tsv" else ","))
 
 
+def references_of(row: Mapping[str, str]) -> list[str]:
+    """Return all references of a row, the first one first."""
+    return [text for name, text in row.items() if name.startswith("reference_") and text]
+
+
 def read_translations(file: Path) -> Translations:
     """Return what an evaluation wrote, or what `withhold` left of it."""
     found = read_rows(file)
@@ -58,7 +63,7 @@ def read_translations(file: Path) -> Translations:
         first, *every = (np.array([row[name].split() for row in found], np.int64) for name in counted)
         marks, words = [row["asked"] for row in found], [int(row["words"]) for row in found]
         return Translations(marks, words, list(read_lines(_hypotheses(file))), first, every[0] if every else first)
-    references = [[text for name, text in row.items() if name.startswith("reference_") and text] for row in found]
+    references = [references_of(row) for row in found]
     return translations([row["source"] for row in found], [row["hypothesis"] for row in found], references)
 
 

@@ -104,7 +104,7 @@ def _specification(network: Transformer, options: Options) -> Spec:
 
 def _encoder(spec: Spec, network: Transformer) -> None:
     [embeddings] = spec.embeddings
-    embeddings.weight = _array((network.source_embedding or network.embedding).weight)
+    embeddings.weight = _array(network.source_table.weight)
     _positions(spec, network.encoder_positions)
     for place, layer in zip(spec.layer, network.encoder, strict=True):
         _attention(place.self_attention, layer.self_attention, layer.residual1.norm)

@@ -40,6 +40,11 @@ class AttentionCore(nn.Module, ABC):
         """Attend: q (B, H, Q, K); k, v (B, H, S, K); mask as `weights` has it -> (B, H, Q, K)."""
         return self.dropout(self.weights(q, k, mask)) @ v
 
+    def _by_weights(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
+        """Attend by weights that are laid out, so that some can be dropped: in float32, as fused kernels do inside."""
+        with torch.autocast(q.device.type, enabled=False):
+            return AttentionCore.forward(self, q.float(), k.float(), v.float(), mask)
+
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None, scale: float | None) -> Tensor:
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
@@ -61,7 +66,7 @@ class ScaledDotProduct(AttentionCore):
     def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
         """Attend without ever laying out the weights that `weights` shows, if none are dropped."""
         if self.dropout.drops:
-            return super().forward(q, k, v, mask)
+            return self._by_weights(q, k, v, mask)
         return _fused(q, k, v, mask, None)
 
 
@@ -75,7 +80,7 @@ class DotProduct(AttentionCore):
     def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
         """Attend on PyTorch's fused kernel, its scale set to 1, if no weights are dropped."""
         if self.dropout.drops:
-            return super().forward(q, k, v, mask)
+            return self._by_weights(q, k, v, mask)
         return _fused(q, k, v, mask, 1.0)
 
 
@@ -116,7 +121,7 @@ class Identity(AttentionCore):
         return super().weights(q, k, None)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
-        """Return each word's own value."""
+        """Return each word's own value, never dropped."""
         return v[:, :, -q.shape[2] :]
 
 

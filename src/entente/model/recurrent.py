@@ -119,7 +119,7 @@ class Recurrent(Seq2Seq[RecurrentState]):
         max_length: Length,
         cell: Option,
         attention: Option,
-        shared_embeddings: bool = True,
+        shared_embeddings: bool = True,  # models that were saved before there was a choice lack it
     ) -> None:
         super().__init__()
         if width % 2:
@@ -143,8 +143,7 @@ class Recurrent(Seq2Seq[RecurrentState]):
         """src (B, S) int64, src_mask (B, 1, 1, S) -> memory (B, S, D), 0 at padding, which is never read."""
         lengths = src_mask.flatten(1).sum(1).cpu()  # (B,)
         words = pack_padded_sequence(src, lengths, batch_first=True, enforce_sorted=False)
-        table = self.source_embedding or self.embedding
-        memory = self.encoder(mapped(partial(self._embed, table=table), words))
+        memory = self.encoder(mapped(partial(self._embed, table=self.source_table), words))
         return pad_packed_sequence(memory, batch_first=True, total_length=src.shape[1])[0]
 
     def read(self, tgt_in: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:

@@ -53,6 +53,11 @@ class Seq2Seq(nn.Module, ABC, Generic[StateT]):
     source_embedding: nn.Embedding | None  # (V, D)
     max_length: int  # longest source or target, in pieces with EOS, that the network can read
 
+    @property
+    def source_table(self) -> nn.Embedding:
+        """The embeddings that the source is read by (V, D)."""
+        return self.source_embedding or self.embedding
+
     @abstractmethod
     def encode(self, src: Tensor, src_mask: Tensor) -> Tensor:
         """Read the source: src (B, S) int64, src_mask (B, 1, 1, S) True = may be attended -> memory (B, S, D)."""

@@ -51,6 +51,7 @@ class TransformerNetwork(Seq2Seq[StateT]):
         feed_forward: Option,
         residual: Option,
         decoder_layer: Option,
+        # Models that were saved before there were these lack them.
         attention_dropout: Share = 0.0,  # of weights
         feed_forward_dropout: Share | None = None,  # of its hidden layer; None: as `dropout`
         shared_embeddings: bool = True,
@@ -84,7 +85,7 @@ class TransformerNetwork(Seq2Seq[StateT]):
 
     def encode(self, src: Tensor, src_mask: Tensor) -> Tensor:
         """src (B, S) int64, src_mask (B, 1, 1, S) -> memory (B, S, D)."""
-        x = self._embed(src, self.source_embedding or self.embedding, self.encoder_positions, 0)  # (B, S, D)
+        x = self._embed(src, self.source_table, self.encoder_positions, 0)  # (B, S, D)
         for layer in self.encoder:
             x = layer(x, src_mask, self.encoder_positions)
         return self.encoder_norm(x)

@@ -16,7 +16,8 @@ class Network {
   /** Embed ids that stand at positions `start` and on -> (N, D). */
   embed(ids, side, start, how) {
     const { width } = this;
-    const table = this.tensors["embedding.weight"].data;
+    const own = side === "encoder" ? this.tensors["source_embedding.weight"] : undefined;
+    const table = (own ?? this.tensors["embedding.weight"]).data;
     const kind = how.positions ? this.options[`${side}_positions`].kind : "none";
     const x = new Float32Array(ids.length * width);
     ids.forEach((id, n) => {
