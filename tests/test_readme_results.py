@@ -37,3 +37,21 @@ def test_a_row_is_that_of_its_file(row: tuple[str, str]) -> None:
     figures = reached()[row]
     for cell, figure in zip(shown()[row], figures, strict=True):
         assert abs(float(cell) - figure) <= 0.0501
+
+
+def compared() -> list[tuple[str, float, float]]:
+    """Return the rows of README's table of networks on Multi30k that name an experiment: that and its two figures."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("**Multi30k**")[2].partition("**Tatoeba.**")[0]
+    rows = re.findall(r"^\| [^|`]*\(`(\w+)`[^|]*\| ([\d.]+) \| ([\d.]+) \|", text, flags=re.MULTILINE)
+    return [(experiment, float(bleu), float(tokenised)) for experiment, bleu, tokenised in rows]
+
+
+def test_networks_on_multi30k_have_the_figures_of_the_page() -> None:
+    page = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    assert len(compared()) >= 5
+    for experiment, *figures in compared():
+        found = re.search(rf"^\| multi30k \| {experiment} \| 1 \| test2016 \| (.+) \|$", page, flags=re.MULTILINE)
+        assert found, experiment
+        cells = found[1].split(" | ")
+        for figure, cell in zip(figures, (cells[0], cells[3]), strict=True):
+            assert abs(figure - float(cell)) <= 0.0501, experiment
