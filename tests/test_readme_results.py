@@ -55,3 +55,17 @@ def test_networks_on_multi30k_have_the_figures_of_the_page() -> None:
         cells = found[1].split(" | ")
         for figure, cell in zip(figures, (cells[0], cells[3]), strict=True):
             assert abs(figure - float(cell)) <= 0.0501, experiment
+
+
+def test_what_may_help_on_few_sentences_has_the_figures_of_the_page() -> None:
+    page = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("sweep=few_sentences recipe=multi30k_brief")[2]
+    told: dict[str, str] = {}
+    for cell, figures in re.findall(
+        r"^\| ([^|]*`[^|]*) \| ([\d., ]+) \|", text.partition("**Tatoeba.**")[0], re.MULTILINE
+    ):
+        told |= dict(zip(re.findall(r"`(\w+)`", cell), figures.split(", "), strict=True))
+    runs = dict(re.findall(r"^\| multi30k_brief \| (\w+) \| 1 \| val \| ([\d.]+) \|", page, flags=re.MULTILINE))
+    assert told.keys() == runs.keys() - {"baseline"}
+    for experiment, figure in told.items():
+        assert abs(float(figure) - float(runs[experiment])) <= 0.0501, experiment
