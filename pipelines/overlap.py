@@ -11,17 +11,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from entente.errors import EntenteError, for_people
+from entente.errors import for_people
 from entente.evaluation import report
 from entente.evaluation.scores import bleu
 from entente.evaluation.translations import read_rows, references_of
 from entente.text.cleaning import key
 from entente.text.corpus import read_lines
 from entente.text.splits import Hashes, stable_hash
-from entente.tracking.store import root
-from pipelines.compose import CONF
-from pipelines.job import trained
-from pipelines.sweep import plan
+from pipelines.sweep import one_training
 
 HEADER = ("test set", "in training", "sentences", "share", "BLEU by the first reference")
 PARTS = {"neither": (False, False), "the source": (True, False), "a reference": (False, True), "both": (True, True)}
@@ -31,10 +28,7 @@ PARTS = {"neither": (False, False), "the source": (True, False), "a reference": 
 def main() -> None:
     """Print the table of one training."""
     overrides = sys.argv[1:]
-    models = trained(plan(overrides, root() / CONF), overrides)
-    if len(models) != 1:
-        raise EntenteError(f"{len(models)} trainings are meant: name one, such as recipe=tatoeba experiment=baseline")
-    [(model, job)] = models.items()
+    model, job = one_training(overrides)
     prepared = model.parent.parent / "data/prepared"
     rows = [
         [test, *row]

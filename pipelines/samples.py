@@ -11,15 +11,13 @@ from typing import NamedTuple
 
 import yaml
 
-from entente.errors import EntenteError, for_people
+from entente.errors import for_people
 from entente.evaluation.markdown import table
 from entente.evaluation.scores import chrf
 from entente.evaluation.translations import read_rows
 from entente.text.corpus import replacing
 from entente.tracking.store import root
-from pipelines.compose import CONF
-from pipelines.job import trained
-from pipelines.sweep import plan
+from pipelines.sweep import one_training
 
 PAGE, REMARKS = Path("docs/samples.md"), Path("docs/samples.yaml")
 COUNT = 10  # of each kind
@@ -39,10 +37,7 @@ class Sample(NamedTuple):
 def main() -> None:
     """Write the page of one training; say which translations nobody has remarked on."""
     overrides = sys.argv[1:]
-    models = trained(plan(overrides, root() / CONF), overrides)
-    if len(models) != 1:
-        raise EntenteError(f"{len(models)} trainings are meant: name one, such as recipe=multi30k experiment=baseline")
-    [(model, job)] = models.items()
+    model, job = one_training(overrides)
     test = job.parameters["corpus"]["tests"][0]
     chosen = choose(read_rows(model.parent / "evaluation" / f"{test}.tsv"))
     remarks = yaml.safe_load((root() / REMARKS).read_text(encoding="utf-8")) if (root() / REMARKS).exists() else {}

@@ -25,7 +25,7 @@ from entente.text.parallel import processors
 from entente.tracking.runs import KIND, PARENT_VARIABLE, Run
 from entente.tracking.store import AwayError, root
 from pipelines.compose import CONF, check, compose, plain
-from pipelines.job import FOLDER, Job, earlier, what_was_said
+from pipelines.job import FOLDER, Job, earlier, trained, what_was_said
 from pipelines.report import report
 from pipelines.tracked_run import open_runs
 
@@ -109,6 +109,14 @@ def plan(overrides: Sequence[str], conf: Path) -> list[Job]:
         jobs.append(Job(label([*experiment, *told]), plain(composed)))
     _refuse_what_cannot_be_compared(jobs)
     return jobs
+
+
+def one_training(overrides: Sequence[str]) -> tuple[Path, Job]:
+    """Return the model of the one training that is meant, and its job; EntenteError where it is not one, or not done."""
+    models = trained(plan(overrides, root() / CONF), overrides)
+    if len(models) != 1:
+        raise EntenteError(f"{len(models)} trainings are meant: name one, such as recipe=multi30k experiment=baseline")
+    return next(iter(models.items()))
 
 
 def _refuse_what_cannot_be_compared(jobs: Sequence[Job]) -> None:
