@@ -112,7 +112,7 @@ def plan(overrides: Sequence[str], conf: Path) -> list[Job]:
 
 
 def one_training(overrides: Sequence[str]) -> tuple[Path, Job]:
-    """Return the model of the one training that is meant, and its job; EntenteError where it is several, or not done."""
+    """Return model and job of the one training that is meant; EntenteError where several are, or it is not done."""
     models = trained(plan(overrides, root() / CONF), overrides)
     if len(models) != 1:
         raise EntenteError(f"{len(models)} trainings are meant: name one, such as recipe=multi30k experiment=baseline")
