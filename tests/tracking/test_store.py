@@ -1,4 +1,5 @@
 import errno
+import multiprocessing
 import os
 import resource
 import signal
@@ -115,6 +116,25 @@ def test_a_store_that_another_program_made_meanwhile_stays(tmp_path: Path) -> No
     assert client.get_experiment(experiment).name == "entente"
     assert MlflowClient(f"sqlite:///{tmp_path}/runs.db").get_experiment_by_name("entente") is not None
     assert not list(tmp_path.glob("*.part*"))
+
+
+def make(uri: str) -> None:
+    """Make a store as `mlflow ui` does, which does not know our lock."""
+    MlflowClient(uri).search_experiments(max_results=1)
+
+
+def test_a_store_is_opened_when_the_program_that_is_making_it_has_done_so(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/runs.db"
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["entente.tracking.store", "mlflow.store.tracking.sqlalchemy_store"])
+    with processes.Pool(1) as pool:
+        made = pool.map_async(make, [uri])
+        while module._schema(tmp_path / "runs.db") == ([], 0):
+            time.sleep(0.01)
+        assert not made.ready()
+        client, experiment = open_store(uri, "entente")
+        made.get()
+    assert client.get_experiment(experiment).name == "entente"
 
 
 def test_a_file_system_without_hard_links_has_a_store_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

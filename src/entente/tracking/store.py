@@ -4,12 +4,15 @@ import contextlib
 import hashlib
 import logging
 import os
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
 import mlflow
+from alembic.script import ScriptDirectory
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import InvalidUrlException, MlflowException
@@ -20,6 +23,7 @@ from entente.errors import EntenteError, masked
 SQLITE = "sqlite:///"
 _ATTEMPTS = count()  # of this process to make a store
 FIRST_USE_SECONDS = 120  # creating the schema takes about 3 s; a queue of processes may wait for it
+STILL_SECONDS = 2  # a schema that has not changed for so long is not being made: its steps take tenths of a second
 
 # What these say of a store that is away, with tracebacks and at every attempt, the outbox says once.
 for chatty in ("mlflow.store.db.utils", "urllib3.connectionpool"):
@@ -79,6 +83,8 @@ def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
         with lock:
             if database and not database.exists():
                 _create(database.resolve())
+            if database:
+                _await_schema(database)
             client = MlflowClient(uri)
             return client, _experiment(client, experiment, artifacts)
 
@@ -100,6 +106,27 @@ def _create(database: Path) -> None:
     except OSError:  # a file system without hard links
         draft.replace(database)
     draft.unlink(missing_ok=True)
+
+
+def _await_schema(database: Path) -> None:
+    """Wait while somebody who does not know our lock (`mlflow ui`) makes or upgrades the schema: two at it may fail."""
+    newest = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations")).get_current_head()
+    seen, since = _schema(database), time.monotonic()
+    while seen[0] != [(newest,)] and time.monotonic() - since < STILL_SECONDS:
+        time.sleep(0.05)
+        if (found := _schema(database)) != seen:
+            seen, since = found, time.monotonic()
+
+
+def _schema(database: Path) -> tuple[list[tuple[str]], int]:
+    """Return the version that a SQLite store has of MLflow's schema, if any, and how often its schema was changed."""
+    version: list[tuple[str]] = []
+    changes = 0
+    place = f"{database.resolve().as_uri()}?mode=ro"
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(place, uri=True)) as connection:
+        (changes,) = connection.execute("PRAGMA schema_version").fetchone()
+        version = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    return version, changes
 
 
 @contextlib.contextmanager
