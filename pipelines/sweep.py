@@ -209,13 +209,8 @@ class Sweep(Callback):
         for row in unfinished:
             print(f"not finished: {row['ablation']}, seed {row['seed']}: {row['why']}", file=sys.stderr)
         try:
-            if there:
-                print(report(self._run.id, folder, self._experiment))
-                self._run.artifact(folder, "report")
-            else:
-                print(f"{LATER}, when the tracking store is back", file=sys.stderr)
-        except AwayError as reason:
-            print(f"{LATER}: {reason}", file=sys.stderr)
+            if _has_baseline(self.jobs):  # else nothing is compared, as was announced
+                self._report(self._run, folder, there)
         except EntenteError as reason:  # such as a baseline that failed
             print(f"no report: {reason}", file=sys.stderr)
             error = error or SystemExit(1)
@@ -225,6 +220,17 @@ class Sweep(Callback):
             self._stack.__exit__(type(error) if error else None, error, None)
         if isinstance(error, SystemExit):
             raise error
+
+    def _report(self, run: Run, folder: Path, there: bool) -> None:
+        """Print the report and keep it, or say how it is written when the store is back, where it is not `there`."""
+        try:
+            if there:
+                print(report(run.id, folder, self._experiment))
+                run.artifact(folder, "report")
+            else:
+                print(f"{LATER}, when the tracking store is back", file=sys.stderr)
+        except AwayError as reason:
+            print(f"{LATER}: {reason}", file=sys.stderr)
 
 
 def close() -> None:
@@ -243,6 +249,10 @@ def status(job: Job) -> dict[str, Any]:
     return row | {"status": "unfinished", "why": why}
 
 
+def _has_baseline(jobs: Sequence[Job]) -> bool:
+    return BASELINE in {job.label for job in jobs}
+
+
 def announcement(jobs: Sequence[Job], side_by_side: int) -> str:
     """Say how many jobs there are, how long they take, and how small a difference they can tell from chance."""
     ahead = [job for job in jobs if job.missing()]
@@ -250,7 +260,7 @@ def announcement(jobs: Sequence[Job], side_by_side: int) -> str:
     seeds = len({job.seed for job in jobs})
     comparisons = max(1, len({job.label for job in jobs}) - 1)
     lines = [f"{len(jobs)} jobs, {len(jobs) - len(ahead)} of them done already"]
-    if BASELINE not in {job.label for job in jobs}:
+    if not _has_baseline(jobs):
         lines.append(f"no {BASELINE} among them: nothing will be compared; experiment={BASELINE},... gives one")
     if ahead and known:
         minutes = len(ahead) * fmean(known) / min(side_by_side, len(ahead)) / 60

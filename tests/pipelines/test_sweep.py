@@ -118,6 +118,16 @@ def test_a_sweep_without_its_store_ends_well_and_is_reported_later(repository: P
     assert len(runs(repository)) == before
 
 
+def test_a_sweep_that_has_no_baseline_says_so_beforehand_and_ends_well(repository: Path) -> None:
+    status, out, err = sweep(repository, "experiment=no_positions", "seed=1")
+    assert status == 0, err
+    assert "no baseline among them: nothing will be compared" in out
+    assert "report" not in err
+    (parent,) = [run for run in parents(repository) if str(run.info.run_name).startswith("experiment=no_positions ")]
+    assert parent.info.status == "FINISHED"
+    assert standing(repository, parent) == {"no_positions": "finished"}
+
+
 @pytest.mark.services
 def test_two_sweeps_and_a_server_share_one_store_and_no_run_is_lost(tmp_path: Path) -> None:
     root = furnish(tmp_path)
