@@ -30,6 +30,7 @@ MULTI30K = (
     "subword_sampling",
     "r_drop",
     "distilled",
+    "distilled_together",
     "back_translated",
 )
 RECIPES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {  # what it is called -> overrides, networks; (): all
