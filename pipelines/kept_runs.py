@@ -118,21 +118,23 @@ def keep(
     archive: Path, networks: Iterable[Record], more: Mapping[str, Mapping[str, float]], others: Iterable[Record]
 ) -> None:
     """Archive what a page was made from, and that alone: networks, by their id `more` figures of them, and figures of
-    `others`, which trained nothing.
+    `others`, which trained nothing, with what they translated.
     """
-    kept = {_name(record): _evaluated(record, more.get(record.id, {})) for record in networks}
-    with TemporaryDirectory() as nothing:
-        kept |= {_name(other): contents(other, other.figures, {}, Path(nothing)) for other in others}
+    kept = {_name(record): _kept(record, "evaluation", CURVES, more.get(record.id, {})) for record in networks}
+    kept |= {_name(other): _kept(other, other.tags[KIND], other.figures, {}) for other in others}
     write_archive(archive, kept)
 
 
-def _evaluated(record: Record, more: Mapping[str, float]) -> Files:
+def _kept(record: Record, artifact: str, curves: Iterable[str], more: Mapping[str, float]) -> Files:
+    """Return what to archive of a run, of an artifact without the sentences of a corpus that is not embedded."""
     with TemporaryDirectory() as place:
-        evaluation = record.fetch("evaluation", Path(place))
-        if record.parameters["corpus.download.kind"] != "grammar":
-            for file in tests(evaluation):
-                withhold(file)
-        return contents(record, CURVES, more, Path(place))
+        if record.tags.get(KIND) != "benchmark":  # which translated nothing
+            record.fetch(artifact, Path(place))
+        if record.parameters.get("corpus.download.kind") != "grammar":
+            for folder in {file.parent for file in Path(place).rglob("*.tsv")}:
+                for file in tests(folder):
+                    withhold(file)
+        return contents(record, curves, more, Path(place))
 
 
 def _name(record: Record) -> str:

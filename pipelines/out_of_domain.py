@@ -4,6 +4,7 @@ Takes the overrides of a multirun, whose trainings must be done, in ablations/, 
 are translated; where they are not prepared yet they are now, as the other overrides say.
 """
 
+import shlex
 import sys
 
 from entente.decoding.settings import Decoding
@@ -50,6 +51,7 @@ def main() -> None:
             "corpus": other.parameters["corpus"],
             "decoding": settings["decoding"],
             "members": {"1": f"{job.label}, seed {job.seed}"},
+            "command": shlex.join(["python", "-m", "pipelines.out_of_domain", *sys.argv[1:]]),
         }
         translator = Translator.load(model, "auto", construct(Decoding, settings["decoding"], "decoding"))
         with open_runs(settings["tracking"]).train(name, mark, noted, {KIND: "out_of_domain"}, resume=False) as run:

@@ -202,6 +202,14 @@ def lengths(evaluations: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, di
     }
 
 
+def counts(evaluation: Path) -> dict[str, dict[str, int]]:
+    """Return by test set how many sentences there are of each length."""
+    found: dict[str, dict[str, int]] = {}
+    for row in read_rows(evaluation / "bleu_by_length.csv"):
+        found.setdefault(row["split"], {})[row["length"]] = int(row["count"])
+    return found
+
+
 def count_broken_rules(evaluations: Mapping[str, Sequence[Path]], folder: Path) -> None:
     """Count which rules of the embedded grammar were broken in how many of a thousand test sentences: table, figure."""
     forms = FrenchForms(read_grammar(root() / GRAMMAR))

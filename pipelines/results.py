@@ -18,7 +18,7 @@ from entente.tracking.records import Record
 from entente.tracking.runs import KIND
 from entente.tracking.store import root
 from pipelines.kept_runs import TOKENS, Found, experiments, keep, known, origins, runs
-from pipelines.report import SPEED, lengths, outcome
+from pipelines.report import SPEED, counts, lengths, outcome
 
 PAGE = Path("docs/results.md")
 KEPT = Path("docs/results.tar.xz")
@@ -49,7 +49,7 @@ APART = {  # kinds of runs that train nothing -> title and text of their section
     "ensemble": (
         "Together",
         "Several trainings that translate together, by beam search and with the least risk (minimum Bayes risk by chrF "
-        "over their candidates): `python -m pipelines.ensemble`, of the seeds and experiments listed.",
+        "over their candidates). Differences are to member 1, over sentences: between these networks alone.",
     ),
     "out_of_domain": (
         "Out of domain",
@@ -95,7 +95,8 @@ def _reached(recipe: str, found: Found, place: Path) -> Reached:
     places: dict[str, list[Path]] = {}
     for (name, _), record in found.items():
         places.setdefault(name, []).append(place / record.id / "evaluation")
-    return Reached(recipe, scored, {test: compare(outcomes, f"test/{test}/bleu") for test in tests}, lengths(places))
+    table = {test: compare(outcomes, f"test/{test}/bleu") for test in tests}
+    return Reached(recipe, scored, table, lengths(places), counts(places[BASELINE][0]))
 
 
 def _scored(network: str, seed: int, test: str, record: Record) -> Scored:
@@ -106,10 +107,11 @@ def _scored(network: str, seed: int, test: str, record: Record) -> Scored:
 
 
 def _latest(records: Sequence[Record]) -> list[Record]:
-    """Return the latest of each run that trained nothing: of those with its name, members and search."""
+    """Return the latest of each run that trained nothing: of those with its name, command, members and search."""
     found: dict[object, Record] = {}
+    told_by = ("command", "members", "decoding")
     for record in records:
-        told = {key: value for key, value in record.parameters.items() if key.split(".")[0] in ("members", "decoding")}
+        told = {key: value for key, value in record.parameters.items() if key.split(".")[0] in told_by}
         found.setdefault((record.name, frozenset(told.items())), record)
     return list(found.values())
 
@@ -123,9 +125,21 @@ def _apart(kind: str, records: Sequence[Record]) -> Section:
         for what in own:
             scores = [f"{record.figures[f'{what}/{score}']:.1f}" for score in SCORES]
             beam = record.parameters.get("decoding.beam", "")
-            rows.append([record.name, "; ".join(members), beam, what, *scores, f"{record.began:%Y-%m-%d}"])
+            command = f"`{record.parameters.get('command', '')}`".replace("``", "")
+            day = f"{record.began:%Y-%m-%d}"
+            rows.append([record.name, "; ".join(members), beam, what, *scores, *_differs(record, what), command, day])
     title, text = APART[kind]
-    return Section(title, text, ["run", "members", "beam", "test set", *SCORES.values(), "date"], rows)
+    header = ["run", "members", "beam", "test set", *SCORES.values(), "difference", "95%", "command", "date"]
+    return Section(title, text, header, rows)
+
+
+def _differs(record: Record, what: str) -> list[str]:
+    """Return by how much BLEU of a way of translating differs from the first, if it was compared, and the interval."""
+    names = [f"{what}/difference{which}" for which in ("", "_low", "_high")]
+    if names[0] not in record.figures:
+        return ["", ""]
+    difference, low, high = (record.figures[name] for name in names)
+    return [f"{difference:+.1f}", f"{low:+.1f} to {high:+.1f}"]
 
 
 def _signatures(places: Sequence[Path]) -> dict[str, list[str]]:

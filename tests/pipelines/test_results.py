@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from entente.evaluation.report import write_translations
 from entente.evaluation.results import SCORES
 from entente.tracking.archive import read_archive
 from entente.tracking.runs import KIND, Runs
@@ -23,10 +24,20 @@ def reached(root: Path) -> Path:
     record(root, "baseline", 1, right=40, loss=0.5)
     # One that was not trained as its recipe says.
     record(root, "baseline", 1, right=2, loss=0.5, overrides=(*MULTI30K, "training.updates=3"))
-    runs = Runs("entente", flush_every_seconds=0.05, system_metrics_every_seconds=60)
-    with runs.train("multi30k-ensemble-of-2", "mark", {}, {KIND: "ensemble"}, resume=False) as run:
-        run.metrics({f"ensemble/test2016/{score}": 77.7 for score in SCORES}, 0)
+    together(root, "multi30k-ensemble-of-2", bleu=77.7)
     return root
+
+
+def together(root: Path, name: str, bleu: float, **told: object) -> None:
+    """Record an ensemble as `pipelines.ensemble` does, of two sentences."""
+    runs = Runs("entente", flush_every_seconds=0.05, system_metrics_every_seconds=60)
+    folder = root / "made"
+    write_translations(folder / "ensemble/test2016.tsv", ["A cat.", "Yes."], ["Un chat.", "Non."], [["Oui."]] * 2)
+    with runs.train(name, str(told), told, {KIND: "ensemble"}, resume=False) as run:
+        run.metrics({f"ensemble/test2016/{score}": bleu for score in SCORES}, 0)
+        figures = {"difference": 1.26, "difference_low": -0.5, "difference_high": 3.0}
+        run.metrics({f"ensemble/test2016/{figure}": value for figure, value in figures.items()}, 0)
+        run.artifact(folder, "ensemble")
 
 
 def cells(page: str, section: str, first: str) -> list[list[str]]:
@@ -60,8 +71,12 @@ def test_the_page_says_what_the_runs_say(reached: Path, capsys: pytest.CaptureFi
         ["gru_additive", "1", "test2016"],
     ]
     assert [row[8:] for row in each] == [["3.0", "10.0"]] * 3  # 3 million pieces at 5,000 a second
-    ((name, _, _, test, *scores, _),) = cells(page, "Together", "multi30k-ensemble-of-2")
+    ((name, _, _, test, *scores, difference, around, _, _),) = cells(page, "Together", "multi30k-ensemble-of-2")
     assert (name, test, scores) == ("multi30k-ensemble-of-2", "ensemble/test2016", ["77.7"] * 4)
+    assert (difference, around) == ("+1.3", "-0.5 to +3.0")
+    (translated,) = (run.files for run in archived if run.tags.get(KIND) == "ensemble")
+    assert translated["ensemble/ensemble/test2016.fr"].decode() == "Un chat.\nNon.\n"
+    assert b"A cat." not in b"".join(translated.values())
     assert "- BLEU: `nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:" in page
     assert "`python -m pipelines.ablate --multirun experiment=baseline seed=1,2 recipe=multi30k`" in page
 
@@ -84,19 +99,20 @@ def test_scores_with_all_references_have_rows_and_signatures_of_their_own(root: 
         assert f"- BLEU: `nrefs:{references}|case:mixed|" in page
 
 
-def test_of_runs_that_trained_nothing_each_set_of_members_has_its_row(reached: Path) -> None:
-    runs = Runs("entente", flush_every_seconds=0.05, system_metrics_every_seconds=60)
-    for members in (["baseline, seed 1", "baseline, seed 2"], ["baseline, seed 1", "gru_additive, seed 1"]):
-        noted = {"members": {str(number): member for number, member in enumerate(members, start=1)}}
+def test_of_runs_that_trained_nothing_each_set_of_members_and_each_command_has_its_row(reached: Path) -> None:
+    recipe = "python -m pipelines.ensemble recipe=multi30k"
+    asked = [
+        (["baseline, seed 1", "baseline, seed 2"], recipe),
+        (["baseline, seed 1", "gru_additive, seed 1"], recipe),
+        (["baseline, seed 1", "baseline, seed 2"], f"{recipe}_early"),  # other trainings that are called the same
+    ]
+    for members, command in asked:
+        named = {str(number): member for number, member in enumerate(members, start=1)}
         for bleu in (50.0, 60.0):  # the later one counts
-            with runs.train("together", str(members), noted, {KIND: "ensemble"}, resume=False) as run:
-                run.metrics({f"ensemble/test2016/{score}": bleu for score in SCORES}, 0)
+            together(reached, "together", bleu, members=named, command=command)
     results.main()
     rows = cells((reached / "docs/results.md").read_text(encoding="utf-8"), "Together", "together")
-    assert sorted(row[1] for row in rows) == [
-        "baseline, seed 1; baseline, seed 2",
-        "baseline, seed 1; gru_additive, seed 1",
-    ]
+    assert sorted((row[1].split("; "), row[10].strip("`")) for row in rows) == sorted(asked)
     assert {row[4] for row in rows} == {"60.0"}
 
 

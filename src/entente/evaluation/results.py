@@ -27,7 +27,9 @@ sacrebleu PREPARED/test2016.fr -i rescored/RUN/evaluation/test2016.fr -m bleu ch
 PREPARED is `data/prepared` after `dvc exp run -S recipe=multi30k`, and in `ablations/data-*` after a sweep. (Of the
 embedded corpus there are tables with sources and references, `test.tsv`; the other corpora are not ours to
 give away.) Figures are means over seeds, with their 95% interval where there are several; differences are to the
-baseline, in BLEU, over seeds and sentences, corrected by Holm (with one seed they are between these networks alone).
+baseline, in BLEU, over seeds and sentences. Where both sides have one seed they are between these two networks, and
+another seed may turn them. p is corrected by Holm for the networks of its test set in its table alone (the ledger of
+[claims](claims.md) corrects for all of a claim's), the intervals are not.
 `multi30k_brief` compares by the validation set what may help on few sentences, early in a training: what slows
 learning so that less is learnt by heart costs there, and has no time to pay. Batches count pieces: of shorter ones
 they hold fewer sentences. Split pair by pair, Tatoeba has much of the test's English in training: its figures are a
@@ -48,12 +50,15 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """What a recipe reaches: its runs, comparisons by test set, and BLEU by test set, network and bucket of length."""
+    """What a recipe reaches: its runs, comparisons by test set, BLEU by test set, network and bucket of length, and how
+    many sentences each bucket has.
+    """
 
     recipe: str
     runs: Sequence[Scored]
     compared: Mapping[str, Sequence[Row]]
     lengths: Mapping[str, Mapping[str, Mapping[str, float]]]
+    counts: Mapping[str, Mapping[str, int]]
 
 
 def results(
@@ -97,12 +102,14 @@ def with_interval(values: Sequence[float]) -> str:
 
 def _lengths(one: Reached) -> Section:
     buckets = sorted({bucket for test in one.lengths.values() for own in test.values() for bucket in own})
-    rows = [
-        [test, network, *(f"{own[bucket]:.1f}" if bucket in own else "" for bucket in buckets)]
-        for test, networks in one.lengths.items()
-        for network, own in networks.items()
-    ]
-    return Section(f"`{one.recipe}`, BLEU by words of the source", "", ["test set", "network", *buckets], rows)
+    rows = []
+    for test, networks in one.lengths.items():
+        sizes = one.counts[test]
+        rows.append([test, "*sentences*", *(f"{sizes[bucket]:,}" if bucket in sizes else "" for bucket in buckets)])
+        for network, own in networks.items():
+            rows.append([test, network, *(f"{own[bucket]:.1f}" if bucket in own else "" for bucket in buckets)])
+    text = "Of n-grams as long as the sentences are (`eff:yes`). Where sentences are few the figure says little."
+    return Section(f"`{one.recipe}`, BLEU by words of the source", text, ["test set", "network", *buckets], rows)
 
 
 def _runs(reached: Sequence[Reached]) -> Section:
