@@ -86,13 +86,14 @@ def plan(overrides: Sequence[str], conf: Path) -> list[Job]:
     """
     swept: dict[str, list[str]] = {}  # a later value takes the place of an earlier one, as Hydra has it
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        for override in OverridesParser.create().parse_overrides(list(overrides)):
+            several = override.is_sweep_override()
+            values = list(override.sweep_string_iterator()) if several else [override.get_value_element_as_str()]
+            swept[override.get_key_element()] = values
     except HydraException as error:
-        raise EntenteError(f"what was asked for is no override: {error}") from error
-    for override in parsed:
-        key = override.get_key_element()
-        several = override.is_sweep_override()
-        swept[key] = list(override.sweep_string_iterator()) if several else [override.get_value_element_as_str()]
+        raise EntenteError(
+            f"what was asked for is no override of a sweep: {error}; write values one after another, as in seed=1,2"
+        ) from error
     varied = [key for key, values in swept.items() if len(values) > 1 and key not in UNNAMED]
     jobs = []
     for combination in itertools.product(*swept.values()):
@@ -126,6 +127,10 @@ def _refuse_what_cannot_be_compared(jobs: Sequence[Job]) -> None:
     twice = [f"{name}, seed {seed}" for (name, seed), count in names.items() if count > 1]
     if twice:
         raise EntenteError(f"{twice[0]} stands twice in the sweep: name every job once")
+    folders = Counter(job.folder for job in jobs)
+    alike = [f"{job.label}, seed {job.seed}" for job in jobs if folders[job.folder] > 1]
+    if alike:
+        raise EntenteError(f"{' and '.join(alike)} are one training with one evaluation: they cannot be compared")
 
 
 class Sweep(Callback):
@@ -200,7 +205,7 @@ class Sweep(Callback):
             os.environ.pop(variable, None)
         table = [status(job) for job in self.jobs]
         unfinished = [row for row in table if row["status"] != "finished"]
-        self._run.metrics({"jobs/finished": len(table) - len(unfinished), "jobs/unfinished": len(unfinished)}, 0)
+        self._run.metrics({"jobs/finished": len(table) - len(unfinished), "jobs/unfinished": len(unfinished)}, None)
         there = self._run.flush()  # and has an id in the store
         folder = root() / FOLDER / "reports" / self._run.id
         folder.mkdir(parents=True, exist_ok=True)

@@ -24,13 +24,13 @@ from entente.tracking.logger import RunLogger
 from entente.tracking.runs import Run
 from entente.training.curves import Curves
 from entente.training.fit import MOMENTS, fit, forget
-from entente.training.launch import environment, launched
+from entente.training.launch import LAUNCHED, environment, launched
 from entente.training.parallel_data import ParallelData
 from entente.training.settings import Machine
 from entente.training.teacher_forcing import TeacherForcing, Validation
 from pipelines import learning
 from pipelines.parameters import PARAMETERS, inputs, read
-from pipelines.tracked_run import identity, note_data, open_runs, tags
+from pipelines.tracked_run import JOB, identity, note_data, open_runs, tags
 
 PREPARED, ENCODED, SUBWORDS = Path("data/prepared"), Path("data/encoded"), Path("artifacts/subwords/subwords.model")
 MODEL, CURVES, METRICS = Path("artifacts/model"), Path("artifacts/curves"), Path("artifacts/metrics/train.json")
@@ -116,13 +116,17 @@ def main() -> None:
     """Train, resuming where an interruption left off, log to MLflow, and write the outs."""
     machine = construct(Machine, read("trainer"), "trainer")
     machine.share(read("training.accumulate"))
-    if not launched(machine, "pipelines.train"):
-        return
-    mark, leads = fingerprint(*inputs("train")), environment(machine).global_rank() == 0
-    checkpoints = Path(os.environ.get("DVC_ROOT", ".")) / "checkpoints" / mark
+    mark = fingerprint(*inputs("train"))
+    # A sweep's job goes on in its own tracking run, so from its own checkpoint.
+    name = "-".join([mark, *([os.environ[JOB]] if JOB in os.environ else [])])
+    checkpoints = Path(os.environ.get("DVC_ROOT", ".")) / "checkpoints" / name
     checkpoints.parent.mkdir(parents=True, exist_ok=True)
     # Queued experiments that differ in decoding only are one training: the second waits, and trains anew.
-    with FileLock(checkpoints.with_suffix(".lock")) if leads else nullcontext():
+    lock = FileLock(checkpoints.with_suffix(".lock"))
+    if not launched(machine, "pipelines.train", meanwhile=lock):
+        return
+    leads = environment(machine).global_rank() == 0
+    with lock if leads and LAUNCHED not in os.environ else nullcontext():
         train(mark, checkpoints, machine, leads=leads)
 
 
@@ -148,7 +152,7 @@ def train(mark: str, checkpoints: Path, machine: Machine, *, leads: bool) -> Non
     resume = checkpoints.exists()  # they are forgotten when a training has ended
     if leads:  # before there is a run: who is killed as it is made finds it again
         checkpoints.mkdir(exist_ok=True)
-    with open_runs().train(*identity(mark), tags(), resume=resume) as run:
+    with open_runs().train(*identity(mark), tags(), resume=resume, leads=leads) as run:
         curves = Curves(checkpoints / "curves.jsonl") if leads else None
         run.metrics({"parameters": sum(weight.numel() for weight in network.parameters())}, step=0)
         note_data(run, "train", context="training", rows=data.pairs)

@@ -255,6 +255,8 @@ def test_asked_to_stop_a_sweep_takes_its_stage_along(repository: Path, finished:
         ("sweep=no_such_sweep", "no_such_sweep"),
         ("recipe=tatoeba,multi30k", "on one corpus"),
         ("seed=1,1", "stands twice"),
+        ("experiment=glob(gru*)", r"is no override of a sweep.*values one after another, as in seed=1,2"),
+        ("evaluation.length_bounds=[5],[10]", "are one training with one evaluation"),
     ],
 )
 def test_what_cannot_be_composed_fails_before_the_first_job(override: str, named: str) -> None:

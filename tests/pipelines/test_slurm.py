@@ -88,7 +88,7 @@ def of(root: Path, job: Path) -> Run:
 
 def kept(root: Path, run: Run) -> int:
     """After which update the last checkpoint of a training was written."""
-    file = root / "checkpoints" / run.data.tags["entente.fingerprint"] / LAST
+    file = root / "checkpoints" / f"{run.data.tags['entente.fingerprint']}-{run.data.tags['entente.job']}" / LAST
     return int(torch.load(file, weights_only=True)["global_step"])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from entente.tracking.runs import PARENT_VARIABLE, RANKS, Runs
+from entente.tracking.runs import PARENT_VARIABLE, Runs
 from entente.tracking.store import open_store
 
 
@@ -30,7 +30,7 @@ def race(uri: str) -> str:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository's root, in which the test stands."""
-    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", PARENT_VARIABLE, *RANKS):
+    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", PARENT_VARIABLE):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "dvc.yaml").touch()
     monkeypatch.chdir(tmp_path)

@@ -49,7 +49,10 @@ def free_port() -> int:
 
 
 class Wire(socketserver.ThreadingTCPServer):
-    """Passes on what a server and its clients say; the answers to requests named in `lost` get lost, once each."""
+    """Passes on what a server and its clients say; the answers to requests named in `lost` get lost, once each.
+
+    Requests named in `refused` are too large for it, as for a proxy with a limit.
+    """
 
     daemon_threads = True
     allow_reuse_address = True
@@ -58,6 +61,7 @@ class Wire(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), Connection)
         self.upstream = upstream
         self.lost: list[bytes] = []
+        self.refused: list[bytes] = []
 
     @property
     def port(self) -> int:
@@ -75,6 +79,9 @@ class Connection(socketserver.BaseRequestHandler):
             back = threading.Thread(target=self._answers, args=(upstream,), daemon=True)
             back.start()
             while said := self.request.recv(65536):
+                if any(mark in said for mark in self.server.refused):
+                    self.request.sendall(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+                    continue
                 for mark in [mark for mark in self.server.lost if mark in said]:
                     self.server.lost.remove(mark)
                     self.losing = True

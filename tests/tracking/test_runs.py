@@ -2,6 +2,7 @@ import json
 import math
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,6 +141,25 @@ def test_an_evaluation_that_is_run_again_adds_what_is_otherwise(runs: Runs, curv
     assert curve(run.id, "test/bleu") == [(0, 30.0), (0, 31.0)]
 
 
+def test_the_run_of_a_job_is_its_own_though_others_train_the_same(runs: Runs, curve: Curve) -> None:
+    own = train(runs)
+    with runs.train("tiny", "one", PARAMETERS, {"entente.job": "a"}, resume=False) as job:  # began later
+        pass
+    for tags, bleu in (({}, 20.0), ({"entente.job": "a"}, 30.0)):
+        with runs.evaluate("tiny", "one", PARAMETERS, tags) as run:
+            run.metrics({"test/bleu": bleu}, 0)
+    assert (curve(own.id, "test/bleu"), curve(job.id, "test/bleu")) == ([(0, 20.0)], [(0, 30.0)])
+    assert runs.find("one").info.run_id == own.id  # type: ignore[union-attr]
+
+
+def test_a_point_without_a_step_is_added_also_where_there_are_some(runs: Runs, client: MlflowClient) -> None:
+    for number in (1, 2):
+        with runs.train("tiny", "one", {}, {}, resume=True) as run:
+            run.metrics({"jobs/finished": number}, None)
+            time.sleep(1.1)  # its step is the second
+    assert client.get_run(run.id).data.metrics["jobs/finished"] == 2
+
+
 def sigterm() -> None:
     raise type("SIGTERMException", (SystemExit,), {})
 
@@ -237,6 +257,12 @@ def test_what_was_killed_is_ended_for_it_and_says_why_until_it_goes_on(runs: Run
     runs.ended("tiny", "one", "a", "evaluate was killed")
     found = client.get_run(killed.id)
     assert (found.info.status, found.data.tags["entente.ended"]) == ("FINISHED", "evaluate was killed")
+    with pytest.raises(ArithmeticError), runs.evaluate("tiny", "one", {}, tags):
+        raise ArithmeticError
+    assert "entente.ended" in client.get_run(killed.id).data.tags
+    with runs.evaluate("tiny", "one", {}, tags) as evaluated:
+        assert evaluated.id == killed.id
+    assert "entente.ended" not in client.get_run(killed.id).data.tags
     killed.__exit__(None, None, None)
 
 
@@ -285,11 +311,16 @@ def test_the_machine_is_read_while_the_run_is_open(root: Path, runs: Runs, clien
     assert client.get_run(run.id).data.metrics["system/system_memory_usage_megabytes"] > 0
 
 
-def test_only_the_first_process_of_a_training_writes(runs: Runs, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    train(runs)
-    monkeypatch.setenv("LOCAL_RANK", "0")
+def test_only_the_process_that_leads_a_training_writes(
+    runs: Runs, curve: Curve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_PROCID", "1")  # a scheduler's affair: each of its tasks may be a training of its own
+    with runs.train("tiny", "one", {}, {}, resume=False, leads=False) as silent:
+        silent.metrics({"train/loss": 1.0}, 1)
     assert runs.find("one") is None
+    with runs.train("tiny", "one", {}, {}, resume=False) as run:
+        run.metrics({"train/loss": 1.0}, 1)
+    assert curve(run.id, "train/loss") == [(1, 1.0)]
 
 
 def test_what_mlflow_refuses_is_dropped_and_said(runs: Runs, curve: Curve, caplog: pytest.LogCaptureFixture) -> None:

@@ -234,6 +234,19 @@ def test_a_server_that_hangs_holds_no_training_up(
         assert_whole(root, port, second, *range(5))
 
 
+def test_what_a_proxy_finds_too_large_is_dropped_and_said_and_the_rest_arrives(
+    runs: Runs, root: Path, port: int, lossy: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    lossy.refused.append(b"model/weights")
+    with runs.train("tiny", "one", PARAMETERS, {}, resume=False) as run:
+        tell(run, root, 0)
+    (found,) = stored(port)
+    assert found.info.status == "FINISHED"
+    assert curve(port, found.info.run_id, "train/loss")
+    assert any("413" in record.message for record in caplog.records)
+    assert not list((root / "mlartifacts").rglob("unsent/**/*.jsonl"))
+
+
 @pytest.mark.parametrize("retries", ["0", "2"])
 def test_what_was_written_and_never_confirmed_is_not_written_twice(
     runs: Runs, root: Path, port: int, lossy: Wire, monkeypatch: pytest.MonkeyPatch, retries: str

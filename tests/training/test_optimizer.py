@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.fabric.plugins.precision.amp import _optimizer_handles_unscaling
 from torch import nn
 
 from entente.errors import EntenteError
@@ -28,6 +29,13 @@ def test_a_step_keeps_its_singular_vectors_and_no_singular_value(shape: tuple[in
     assert (values - ahead.diag_embed()).abs().max() < 1e-3
     assert ahead.min() > 0.3
     assert ahead.max() < 1.3
+
+
+@pytest.mark.parametrize("options", [{"kind": "adam"}, {"kind": "muon", "momentum": 0.9, "times": 2.0}])
+def test_scaled_gradients_are_unscaled_before_they_are_clipped(options: dict[str, Any]) -> None:
+    made = choose(OPTIMIZERS, options | ADAM, "optimizer")(transformer())
+    # Where a step would do it by itself, Lightning leaves it to that, and clips what is 65,536 times too large.
+    assert not _optimizer_handles_unscaling(made)
 
 
 def test_several_maps_in_one_matrix_are_taken_apart() -> None:

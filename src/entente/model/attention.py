@@ -42,8 +42,9 @@ class AttentionCore(nn.Module, ABC):
 
     def _by_weights(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
         """Attend by weights that are laid out, so that some can be dropped: in float32, as fused kernels do inside."""
+        wide = torch.promote_types(q.dtype, torch.float32)
         with torch.autocast(q.device.type, enabled=False):
-            return AttentionCore.forward(self, q.float(), k.float(), v.float(), mask)
+            return AttentionCore.forward(self, q.to(wide), k.to(wide), v.to(wide), mask)
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None, scale: float | None) -> Tensor:

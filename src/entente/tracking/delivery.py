@@ -46,7 +46,7 @@ class Address:
     experiment: str
     name: str
     tags: dict[str, str]
-    sought: dict[str, str] | None = None  # tags of the run to go on with, the latest that has them
+    sought: dict[str, str] | None = None  # tags of the run to go on with, the latest so (an empty one it is to lack)
     creates: bool = True  # a run where none is found
     once: bool = False  # a step of a curve is logged once, whatever its value when a training comes there again
     key: str = field(default_factory=lambda: f"{now()}-{uuid.uuid4().hex}")  # sorts by time
@@ -193,7 +193,11 @@ def remove_twins(client: MlflowClient, run: Run, tag: str) -> None:
 
 
 def _ended(client: MlflowClient, run: str, entry: Entry) -> None:
-    """Say what ended a stage, and end its run where the stage could not; `lost`: only there."""
+    """Say what ended a stage, and end its run where the stage could not; `lost`: only there. Nothing: it is mended."""
+    if not entry["why"]:
+        if ENDED in client.get_run(run).data.tags:
+            client.delete_tag(run, ENDED)
+        return
     running = client.get_run(run).info.status == "RUNNING"
     if running or not entry["lost"]:
         client.set_tag(run, ENDED, entry["why"])

@@ -5,13 +5,15 @@ from collections.abc import Callable, Mapping
 import mlflow.entities
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.entities import PagedList
+from requests import HTTPError
 
 from entente.tracking.delivery import KEY, Address, Deliver, Entry, RefusedError, write
 from entente.tracking.spool import deliver_left_over, unopened
-from entente.tracking.store import AwayError, open_store, speaking_to, unsent
+from entente.tracking.store import AwayError, open_store, pages, speaking_to, unsent
 
 PARENT = "mlflow.parentRunId"
-MALFORMED = (400, 404, 409)  # to send the same again would fail again
+MALFORMED = (400, 404, 409, 413)  # to send the same again would fail again: 413, too large, is often a proxy's word
 
 Opened = tuple[MlflowClient, str]  # a client, and the id of an experiment
 
@@ -37,9 +39,9 @@ class Destination:
                 return write(client, self._address, self._news(entry))
             except (KeyError, TypeError, AttributeError) as error:  # another version wrote it
                 raise RefusedError(f"it lacks {error}") from error
-            except MlflowException as error:
-                lost = error.error_code == "ENDPOINT_NOT_FOUND"  # somebody else answers in the store's place
-                if lost or error.get_http_status_code() not in MALFORMED:
+            except (MlflowException, HTTPError) as error:  # those of requests: of what is uploaded by way of a server
+                # Or somebody else answers in the store's place.
+                if getattr(error, "error_code", "") == "ENDPOINT_NOT_FOUND" or _status(error) not in MALFORMED:
                     raise
                 if believed:  # the first time others may have written the same at the same moment
                     raise RefusedError(str(error)) from error
@@ -75,7 +77,7 @@ class Destination:
         if address.sought is None:
             return None
         for earlier in unopened(unsent(self._uri)):
-            if earlier.key < address.key and address.sought.items() <= earlier.tags.items():
+            if earlier.key < address.key and _bears(earlier.tags, address.sought):
                 raise AwayError(f"run {earlier.name}, which {address.name} goes on with, is to be delivered before")
         return latest(client, experiment, address.sought)
 
@@ -106,11 +108,22 @@ def connect(uri: str, experiment: str) -> Opened:
     return opened
 
 
+def _status(error: MlflowException | HTTPError) -> int:
+    return error.get_http_status_code() if isinstance(error, MlflowException) else error.response.status_code
+
+
 def latest(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> mlflow.entities.Run | None:
-    """Return the run with these tags that began last."""
-    which = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items())
-    found = client.search_runs([experiment], which, order_by=["attributes.start_time DESC"], max_results=1)
-    return found[0] if found else None
+    """Return the run that began last of those with these tags, and without those whose value is empty."""
+    which = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items() if value)
+
+    def ask(token: str | None) -> PagedList[mlflow.entities.Run]:
+        return client.search_runs([experiment], which, order_by=["attributes.start_time DESC"], page_token=token)
+
+    return next((run for run in pages(ask) if _bears(run.data.tags, tags)), None)
+
+
+def _bears(tags: Mapping[str, str], sought: Mapping[str, str]) -> bool:
+    return all(tags.get(tag, "") == value for tag, value in sought.items())
 
 
 def _points(client: MlflowClient, run: str) -> dict[tuple[str, int], float]:

@@ -29,7 +29,6 @@ CARRIED = "entente.carried"  # of a run out of another store: the id by which th
 PARENT_VARIABLE = "ENTENTE_PARENT_RUN_ID"  # a sweep's own: MLFLOW_RUN_ID would make children write into the parent
 COMMIT = "mlflow.source.git.commit"
 FOLLOWED = ("dvc.exp", COMMIT)  # tags that evaluation compares too
-RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 PATIENCE = 30.0  # seconds that a stage waits for the store: at most as long to open its run, and later in all
 LONGEST_VALUE = 6000  # MLflow's limit for a parameter
 
@@ -137,6 +136,8 @@ class Run:
         if self._watched:
             self._machine.stop()
         self._put_status(status(error))
+        if error is None and not self._owned:  # whatever ended an earlier attempt at this
+            self._outbox.put({"what": "ended", "why": "", "end": now(), "lost": False})
         self._outbox.close()
 
     def _put_status(self, status: str) -> None:
@@ -165,13 +166,14 @@ class Runs:
         tags: Mapping[str, str],
         *,
         resume: bool,
+        leads: bool = True,
     ) -> Run:
         """Return the run of a training: a new one, or with `resume` the one that was interrupted.
 
-        What that one logged after its last checkpoint stands there once, however often it is logged. In a distributed
-        training only the first process writes; the others get a run that is silent.
+        What that one logged after its last checkpoint stands there once, however often it is logged. Of several
+        processes only the one that `leads` writes; the others get a run that is silent.
         """
-        if any(os.environ.get(rank, "0") != "0" for rank in RANKS):
+        if not leads:
             return self._run(Address(self._experiment, name, {}), Silence(), owned=False)
         sought = _mark(fingerprint, tags.get(OWNER)) if resume else None
         address = Address(self._experiment, name, {**_context(tags), FINGERPRINT: fingerprint}, sought, once=True)
@@ -205,7 +207,7 @@ class Runs:
         outbox.close()
 
     def find(self, fingerprint: str, job: str | None = None) -> mlflow.entities.Run | None:
-        """Return the latest run with this fingerprint, of this job if one is named.
+        """Return the latest run with this fingerprint, of this job or, if none is named, of no job.
 
         Raises EntenteError where the store is away or cannot be used.
         """
@@ -222,8 +224,8 @@ class Runs:
 
 
 def _mark(fingerprint: str, job: str | None) -> dict[str, str]:
-    """Return the tags by which a training's run is found."""
-    return {FINGERPRINT: fingerprint} | ({OWNER: job} if job else {})
+    """Return the tags by which a training's run is found: a job's is its own, though others train the same."""
+    return {FINGERPRINT: fingerprint, OWNER: job or ""}
 
 
 def flatten(parameters: Mapping[str, Any]) -> dict[str, str]:

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
@@ -17,6 +18,8 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from entente.errors import EntenteError
 from entente.training.settings import Machine
 
+NOTHING = nullcontext()
+LAUNCHED = "ENTENTE_LAUNCHED"  # says to a process that another started it and holds what is to be held for all
 SIGNALLED = 128  # and the signal, as a shell says how a process ended
 COUNT = {"torchrun": "WORLD_SIZE", "srun": "SLURM_STEP_NUM_TASKS"}  # of processes, by who started them
 
@@ -28,8 +31,10 @@ def environment(machine: Machine) -> ClusterEnvironment:
     return TorchElasticEnvironment() if machine.launcher == "torchrun" else SLURMEnvironment(auto_requeue=False)
 
 
-def launched(machine: Machine, module: str) -> bool:
+def launched(machine: Machine, module: str, meanwhile: AbstractContextManager[object] = NOTHING) -> bool:
     """Say whether this is one of the processes that train; else start them, as `python -m module`, until they end.
+
+    Those that it starts itself, and waits for, find LAUNCHED in their environment; `meanwhile` is held for them.
 
     Raises SystemExit where one fails, with its status, and EntenteError where one is killed, or where there are not as
     many as are asked for.
@@ -52,7 +57,8 @@ def launched(machine: Machine, module: str) -> bool:
             f"{machine.devices} --rdzv-endpoint HOST:PORT -m {module}` on each of them, or use trainer=slurm"
         )
     else:
-        _torchrun(machine, module)
+        with meanwhile:
+            _torchrun(machine, module)
     return False
 
 
@@ -83,6 +89,7 @@ def _torchrun(machine: Machine, module: str) -> None:
         rdzv_endpoint="localhost:0",
         max_restarts=0,  # the same command goes on where it was
     )
+    os.environ[LAUNCHED] = "1"
     try:
         elastic_launch(here, sys.executable)("-m", module)
     except ChildFailedError as error:
@@ -95,3 +102,5 @@ def _torchrun(machine: Machine, module: str) -> None:
         ) from None
     except SignalException as error:
         sys.exit(SIGNALLED + error.sigval)
+    finally:
+        del os.environ[LAUNCHED]

@@ -18,6 +18,7 @@ class Adam(torch.optim.Adam):
 
     def __init__(self, network: nn.Module, *, beta1: Share, beta2: Share, epsilon: Positive) -> None:
         super().__init__(network.parameters(), lr=1.0, betas=(beta1, beta2), eps=epsilon, fused=True)
+        self._step_supports_amp_scaling = False  # a scaler is to unscale before gradients are clipped
 
 
 class Muon(torch.optim.Adam):

@@ -10,7 +10,7 @@ from entente.errors import EntenteError
 from entente.options import Count, Share
 
 Launcher = Literal["torchrun", "srun"]
-Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true"]  # as Lightning calls them
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]  # as Lightning calls them
 
 
 @dataclass(frozen=True)
