@@ -45,20 +45,20 @@ def test_dropped_weights_take_their_values_with_them_and_the_mean_stays(kind: st
 
 
 @pytest.mark.parametrize("kind", ["scaled_dot_product", "dot_product"])
-@pytest.mark.parametrize("low", [False, True])
-def test_with_weights_dropped_masks_hold_and_scores_are_as_exact(kind: str, low: bool) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_with_weights_dropped_masks_hold_and_scores_are_as_exact(kind: str, dtype: torch.dtype) -> None:
     core = ATTENTIONS[kind](heads=2, width=8, dropout=0.25).train()
-    q, k = heads(1, 64, 0), heads(1, 64, 1)
-    values = torch.eye(64).expand(1, 2, 64, 64)
-    if low:
-        q, k, values = (tensor.bfloat16() for tensor in (q, k, values))
-    weights = core.weights(q.float(), k.float(), CAUSAL)
+    q, k, values = (
+        tensor.to(dtype) for tensor in (heads(1, 64, 0), heads(1, 64, 1), torch.eye(64).expand(1, 2, 64, 64))
+    )
+    exact = torch.promote_types(dtype, torch.float32)
+    weights = core.weights(q.to(exact), k.to(exact), CAUSAL)
     torch.manual_seed(5)
-    with torch.autocast("cpu", torch.bfloat16, enabled=low):
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         out = core(q, k, values, CAUSAL)
     assert not out.triu(1).any()
     kept = out != 0
-    torch.testing.assert_close(out[kept].float(), weights[kept] / 0.75)
+    torch.testing.assert_close(out[kept].to(exact), weights[kept] / 0.75)
 
 
 @pytest.mark.parametrize("kind", sorted(ATTENTIONS))
