@@ -7,6 +7,7 @@ their source, a reference, both or neither in the training split, and BLEU of ea
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from entente.text.corpus import read_lines
 from entente.text.splits import Hashes, stable_hash
 from pipelines.sweep import one_training
 
-HEADER = ("test set", "in training", "sentences", "share", "BLEU by the first reference")
+HEADER = ("test set", "in training", "sentences", "share", "words of a source", "BLEU by the first reference")
 PARTS = {"neither": (False, False), "the source": (True, False), "a reference": (False, True), "both": (True, True)}
 
 
@@ -39,7 +40,7 @@ def main() -> None:
 
 
 def parts(rows: Sequence[Mapping[str, str]], prepared: Path) -> list[list[str]]:
-    """Return for each part of a test set, and the whole, how many sentences it has, their share, and BLEU.
+    """Return for each part of a test set, and the whole, how many sentences it has, their share and length, and BLEU.
 
     Sentences of the same words are the same, whatever their case and punctuation.
     """
@@ -66,7 +67,8 @@ def _figures(
     rows: Sequence[Mapping[str, str]], references: Sequence[Sequence[str]], part: npt.NDArray[np.intp]
 ) -> list[str]:
     score = bleu([rows[at]["hypothesis"] for at in part], [references[at][:1] for at in part])
-    return [f"{len(part):,}", f"{len(part) / len(rows):.1%}", f"{score:.1f}"]
+    words = fmean(len(rows[at]["source"].split()) for at in part)
+    return [f"{len(part):,}", f"{len(part) / len(rows):.1%}", f"{words:.1f}", f"{score:.1f}"]
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ def test_a_sentence_is_in_the_part_that_its_words_say_whatever_their_case_and_pu
         ["both", "1", "20.0%"],
         ["all", "5", "100.0%"],
     ]
-    assert float(parts(rows, prepared)[2][3]) < 50  # by the first reference
+    assert [found[3] for found in parts(rows, prepared)] == ["3.0", "2.0", "4.0", "3.0", "3.0"]
+    assert float(parts(rows, prepared)[2][4]) < 50  # by the first reference
 
 
 def test_parts_in_which_nothing_is_are_left_out(prepared: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from entente.errors import EntenteError
 from entente.text.subwords import SPACE, Subwords
 
-LIKELIEST = 64  # segmentations of a word that can be drawn (Kudo 2018, section 3.3: l)
+LIKELIEST = 64  # segmentations of a word that can be drawn (Kudo's l, 2018, section 3.3, counts those of a sentence)
 DRAWS = 32  # of byte-pair merges with dropout that stand for all of a word's
 WORDS = 2**13  # whose segmentations are remembered, some 10 KiB each
 
