@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import os
+import shlex
 import sys
 import traceback
 from collections import Counter
@@ -13,6 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
@@ -26,6 +28,7 @@ from entente.tracking.runs import KIND, PARENT_VARIABLE, Run
 from entente.tracking.store import AwayError, root
 from pipelines.compose import CONF, check, compose, plain
 from pipelines.job import FOLDER, Job, earlier, trained, what_was_said
+from pipelines.parameters import PARAMETERS
 from pipelines.report import report
 from pipelines.tracked_run import open_runs
 
@@ -113,11 +116,18 @@ def plan(overrides: Sequence[str], conf: Path) -> list[Job]:
 
 
 def one_training(overrides: Sequence[str]) -> tuple[Path, Job]:
-    """Return model and job of the one training that is meant; EntenteError where several are, or it is not done."""
+    """Return model and job of the one training that is meant and was evaluated so, or raise EntenteError."""
     models = trained(plan(overrides, root() / CONF), overrides)
     if len(models) != 1:
         raise EntenteError(f"{len(models)} trainings are meant: name one, such as recipe=multi30k experiment=baseline")
-    return next(iter(models.items()))
+    ((model, job),) = models.items()
+    told = yaml.safe_load((model.parents[1] / PARAMETERS).read_text(encoding="utf-8"))
+    if told["decoding"] != job.parameters["decoding"]:
+        raise EntenteError(
+            f"{job.label}, seed {job.seed}: it is trained, but was evaluated by another search; "
+            f"`{shlex.join(['python', '-m', 'pipelines.ablate', '--multirun', *overrides])}` evaluates it by this one"
+        )
+    return model, job
 
 
 def _refuse_what_cannot_be_compared(jobs: Sequence[Job]) -> None:

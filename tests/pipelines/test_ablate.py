@@ -120,7 +120,7 @@ def test_the_report_is_an_artifact_and_rebuilt_from_mlflow_alone(
 
 def test_jobs_that_are_done_translate_together(repository: Path, finished: tuple[int, str, str]) -> None:
     def together(*overrides: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "pipelines.ensemble", *overrides, *QUICK]
+        command = [sys.executable, "-m", "pipelines.ensemble", *QUICK, *overrides]
         return subprocess.run(command, cwd=repository, env=clean(), capture_output=True, text=True, check=False)
 
     done = together(*SWEEP, "decoding.beam=2")  # which no member searched with
@@ -135,7 +135,7 @@ def test_jobs_that_are_done_translate_together(repository: Path, finished: tuple
     (run,) = (run for run in runs(repository) if run.data.tags.get("entente.kind") == "ensemble")
     assert {"ensemble/test/bleu", "ensemble of least risk/test/bleu"} <= run.data.metrics.keys()
     assert [run.data.params[f"members.{number}"] for number in (1, 2)] == names
-    assert run.data.params["command"].startswith("python -m pipelines.ensemble experiment=baseline,no_positions seed=1")
+    assert run.data.params["command"].startswith("python -m pipelines.ensemble ")
 
     alone = together("experiment=baseline", "seed=1")
     assert alone.returncode == 0, alone.stderr
@@ -172,13 +172,16 @@ def test_a_training_is_scored_on_the_tests_of_another_recipe(repository: Path, f
 
 def test_of_an_embedded_test_set_training_had_seen_nothing(repository: Path, finished: tuple[int, str, str]) -> None:
     def overlap(*overrides: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "pipelines.overlap", *overrides, *QUICK]
+        command = [sys.executable, "-m", "pipelines.overlap", *QUICK, *overrides]
         return subprocess.run(command, cwd=repository, env=clean(), capture_output=True, text=True, check=False)
 
     done = overlap("experiment=baseline", "seed=1")
     assert done.returncode == 0, done.stderr
     told = [line.split()[:3] for line in done.stdout.splitlines() if line.strip().startswith("test ")]
     assert told[1:] == [["test", "neither", "30"], ["test", "all", "30"]]
+    otherwise = overlap("experiment=baseline", "seed=1", "decoding.beam=2")
+    assert otherwise.returncode == 1
+    assert "it is trained, but was evaluated by another search" in otherwise.stderr
     several = overlap(*SWEEP)
     assert several.returncode == 1
     assert "2 trainings are meant: name one" in several.stderr
