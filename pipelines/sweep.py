@@ -137,10 +137,11 @@ def _refuse_what_cannot_be_compared(jobs: Sequence[Job]) -> None:
     twice = [f"{name}, seed {seed}" for (name, seed), count in names.items() if count > 1]
     if twice:
         raise EntenteError(f"{twice[0]} stands twice in the sweep: name every job once")
-    folders = Counter(job.folder for job in jobs)
-    alike = [f"{job.label}, seed {job.seed}" for job in jobs if folders[job.folder] > 1]
-    if alike:
-        raise EntenteError(f"{' and '.join(alike)} are one training with one evaluation: they cannot be compared")
+    first: dict[Path, Job] = {}
+    for job in jobs:
+        other = first.setdefault(job.folder, job)
+        if other.parameters != job.parameters:  # an experiment that changes nothing in a recipe is the baseline itself
+            raise EntenteError(f"{other.label} and {job.label} are one training with one evaluation: name one of them")
 
 
 class Sweep(Callback):

@@ -267,6 +267,12 @@ def test_what_cannot_be_composed_fails_before_the_first_job(override: str, named
         plan(["seed=1,2", override], ROOT / "conf")
 
 
+def test_an_experiment_that_changes_nothing_in_a_recipe_is_the_baseline_once_more() -> None:
+    one, other = plan(["recipe=multi30k", "experiment=baseline,rotary_positions", "seed=1"], ROOT / "conf")
+    assert (one.label, other.label) == ("baseline", "rotary_positions")
+    assert one.folder == other.folder
+
+
 def test_jobs_are_called_by_what_varies() -> None:
     jobs = plan(["experiment=baseline,no_mask", "model.heads=2,4", "seed=1", "training.updates=700"], ROOT / "conf")
     # Four heads are what each has untold.
