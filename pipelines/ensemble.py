@@ -137,7 +137,7 @@ def _difference(row: Row | None) -> list[str]:
     if row is None or row.difference_interval is None:
         return ["", ""]
     low, high = row.difference_interval
-    return [f"{row.difference:+.1f}", f"{low:+.1f} to {high:+.1f}"]
+    return [f"{row.difference:+z.1f}", f"{low:+.1f} to {high:+.1f}"]
 
 
 if __name__ == "__main__":

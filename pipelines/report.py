@@ -139,7 +139,7 @@ def readable(table: Sequence[Row]) -> list[str]:
                 str(row.seeds),
                 f"{row.mean:.1f}",
                 _span(row.interval),
-                f"{row.difference:+.1f}" if compared else "",
+                f"{row.difference:+z.1f}" if compared else "",
                 _span(row.difference_interval),
                 row.p_text,
                 row.verdict if compared else "",

@@ -49,7 +49,7 @@ APART = {  # kinds of runs that train nothing -> title and text of their section
     "ensemble": (
         "Together",
         "Several trainings that translate together, by beam search and with the least risk (minimum Bayes risk by chrF "
-        "over their candidates). Differences are to member 1, over sentences: between these networks alone.",
+        "over their candidates). Differences are to the first of them alone, over sentences: between these networks.",
     ),
     "out_of_domain": (
         "Out of domain",
@@ -121,8 +121,10 @@ def _apart(kind: str, records: Sequence[Record]) -> Section:
     rows = []
     for record in sorted(records, key=lambda record: record.name):
         members = [value for key, value in sorted(record.parameters.items()) if key.startswith("members.")]
-        own = sorted({figure.rpartition("/")[0] for figure in record.figures if figure.endswith("/bleu")})
-        for what in own:
+        own = {figure.rpartition("/")[0] for figure in record.figures if figure.endswith("/bleu")}
+        for what in sorted(
+            what for what in own if not what.startswith("member ")
+        ):  # a row among the networks has those
             scores = [f"{record.figures[f'{what}/{score}']:.1f}" for score in SCORES]
             beam = record.parameters.get("decoding.beam", "")
             command = f"`{record.parameters.get('command', '')}`".replace("``", "")
@@ -139,7 +141,7 @@ def _differs(record: Record, what: str) -> list[str]:
     if names[0] not in record.figures:
         return ["", ""]
     difference, low, high = (record.figures[name] for name in names)
-    return [f"{difference:+.1f}", f"{low:+.1f} to {high:+.1f}"]
+    return [f"{difference:+z.1f}", f"{low:+.1f} to {high:+.1f}"]
 
 
 def _signatures(places: Sequence[Path]) -> dict[str, list[str]]:

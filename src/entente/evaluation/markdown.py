@@ -57,4 +57,4 @@ def compared(row: Row) -> list[str]:
     if row.ablation == BASELINE or row.difference_interval is None or row.p_holm is None:
         return [*figures, "", "", "", size]
     low, high = row.difference_interval
-    return [*figures, f"{row.difference:+.1f}", f"{low:+.1f} to {high:+.1f}", row.p_text, size]
+    return [*figures, f"{row.difference:+z.1f}", f"{low:+.1f} to {high:+.1f}", row.p_text, size]
