@@ -19,6 +19,7 @@ from entente.decoding.translator import Translator
 from entente.errors import EntenteError, for_people
 from entente.evaluation import report
 from entente.evaluation.comparison import BASELINE, Row, compare
+from entente.evaluation.markdown import differs
 from entente.evaluation.outcomes import Outcome
 from entente.evaluation.scores import chrf
 from entente.evaluation.translations import read_translations
@@ -136,8 +137,7 @@ def _difference(row: Row | None) -> list[str]:
     """Write how a way compares with the first, which compares with nothing."""
     if row is None or row.difference_interval is None:
         return ["", ""]
-    low, high = row.difference_interval
-    return [f"{row.difference:+z.1f}", f"{low:+.1f} to {high:+.1f}"]
+    return differs(row.difference, *row.difference_interval)
 
 
 if __name__ == "__main__":

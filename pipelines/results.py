@@ -11,7 +11,7 @@ from pathlib import Path
 
 from entente.errors import EntenteError, for_people
 from entente.evaluation.comparison import BASELINE, compare
-from entente.evaluation.markdown import Section
+from entente.evaluation.markdown import Section, differs
 from entente.evaluation.results import SCORES, Reached, Scored, results
 from entente.text.corpus import replacing
 from entente.tracking.records import Record
@@ -121,10 +121,9 @@ def _apart(kind: str, records: Sequence[Record]) -> Section:
     rows = []
     for record in sorted(records, key=lambda record: record.name):
         members = [value for key, value in sorted(record.parameters.items()) if key.startswith("members.")]
-        own = {figure.rpartition("/")[0] for figure in record.figures if figure.endswith("/bleu")}
-        for what in sorted(
-            what for what in own if not what.startswith("member ")
-        ):  # a row among the networks has those
+        # A member alone has a row among the networks.
+        scored = [figure for figure in record.figures if figure.endswith("/bleu") and not figure.startswith("member ")]
+        for what in sorted({figure.rpartition("/")[0] for figure in scored}):
             scores = [f"{record.figures[f'{what}/{score}']:.1f}" for score in SCORES]
             beam = record.parameters.get("decoding.beam", "")
             command = f"`{record.parameters.get('command', '')}`".replace("``", "")
@@ -140,8 +139,7 @@ def _differs(record: Record, what: str) -> list[str]:
     names = [f"{what}/difference{which}" for which in ("", "_low", "_high")]
     if names[0] not in record.figures:
         return ["", ""]
-    difference, low, high = (record.figures[name] for name in names)
-    return [f"{difference:+z.1f}", f"{low:+.1f} to {high:+.1f}"]
+    return differs(*(record.figures[name] for name in names))
 
 
 def _signatures(places: Sequence[Path]) -> dict[str, list[str]]:

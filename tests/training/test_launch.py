@@ -1,13 +1,15 @@
 """Who starts the processes of a training, and what is said where there cannot be as many."""
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from entente.errors import EntenteError
-from entente.training.launch import environment, launched
+from entente.training.launch import LAUNCHED, environment, launched
 from entente.training.settings import Machine
 from tests.training.fitting import CPU
 
@@ -64,16 +66,24 @@ def test_outside_a_job_there_is_no_srun(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_processes_end_as_the_first_that_failed(
     does: str, status: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "stage.py").write_text(f"import os\nprint('this is', os.environ['RANK'], flush=True)\n{does}\n")
+    lock = FileLock(tmp_path / "lock")
+    (tmp_path / "stage.py").write_text(
+        "import os\nfrom filelock import FileLock, Timeout\n"
+        "assert 'ENTENTE_LAUNCHED' in os.environ\n"
+        "try:\n    FileLock('lock').acquire(timeout=0)\n"
+        f"except Timeout:\n    os.write(1, b'this is %d\\n' % int(os.environ['RANK']))\n{does}\n"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if status is None:
-        assert not launched(TWO, "stage")
+        assert not launched(TWO, "stage", meanwhile=lock)
         assert sorted(capfd.readouterr().out.splitlines()) == ["this is 0", "this is 1"]
     elif status == signal.SIGKILL:
         with pytest.raises(EntenteError, match=r"process [01] of 2 was ended by SIGKILL.* goes on from the last check"):
-            launched(TWO, "stage")
+            launched(TWO, "stage", meanwhile=lock)
     else:
         with pytest.raises(SystemExit) as ended:
-            launched(TWO, "stage")
+            launched(TWO, "stage", meanwhile=lock)
         assert ended.value.code == status
+    assert not lock.is_locked
+    assert LAUNCHED not in os.environ

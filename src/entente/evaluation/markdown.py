@@ -57,4 +57,9 @@ def compared(row: Row) -> list[str]:
     if row.ablation == BASELINE or row.difference_interval is None or row.p_holm is None:
         return [*figures, "", "", "", size]
     low, high = row.difference_interval
-    return [*figures, f"{row.difference:+z.1f}", f"{low:+.1f} to {high:+.1f}", row.p_text, size]
+    return [*figures, *differs(row.difference, low, high), row.p_text, size]
+
+
+def differs(difference: float, low: float, high: float) -> list[str]:
+    """Write a difference and its interval as two cells."""
+    return [f"{difference:+z.1f}", f"{low:+.1f} to {high:+.1f}"]

@@ -23,7 +23,7 @@ from entente.errors import EntenteError, masked
 SQLITE = "sqlite:///"
 _ATTEMPTS = count()  # of this process to make a store
 FIRST_USE_SECONDS = 120  # creating the schema takes about 3 s; a queue of processes may wait for it
-STILL_SECONDS = 2  # a schema that has not changed for so long is not being made: its steps take tenths of a second
+STILL_SECONDS = 5  # a schema that has not changed for so long is not being made: a step takes tenths of a second
 
 # What these say of a store that is away, with tracebacks and at every attempt, the outbox says once.
 for chatty in ("mlflow.store.db.utils", "urllib3.connectionpool"):
